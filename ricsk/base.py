@@ -1,0 +1,200 @@
+"""`BaseImageEncryptor`: the contract that every encryptor keeps."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ricsk.images import (
+    ImageBatch,
+    ImageShape,
+    ValueRange,
+    check_images,
+    describe,
+    validate_images,
+)
+from ricsk.keys import SecretKey
+
+__all__ = ["BaseImageEncryptor"]
+
+
+class _KeyParameter:
+    """A constructor parameter that never holds a key as bare bytes, which would print themselves.
+
+    A path stays a path until `fit`, so that making an estimator reads no file.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        try:
+            return instance.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(f"{type(instance).__name__} has no {self.name} yet") from None
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if isinstance(value, bytes | bytearray):
+            value = SecretKey(bytes(value))
+        instance.__dict__[self.name] = value
+
+
+def _is_recoverable(encryptor: BaseImageEncryptor) -> bool:
+    reason = encryptor._why_not_recoverable()
+    if reason:
+        raise AttributeError(reason)
+    return True
+
+
+class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of all image encryptors: a transformer from images to ciphertext images and back.
+
+    A scheme overrides `_fit_scheme`, `_encrypt` and `_decrypt`, and `_why_not_recoverable` where
+    there is no way back; everything about shapes, dtypes, value ranges and keys is done here.
+
+    Whatever the scheme, the ciphertext of an image depends on the image, the key and the fitted
+    state alone: not on the batch that it came in, the number of threads, or the device.
+
+    Attributes
+    ----------
+    learns_on : {"plain", "ciphertexts"}
+        What a classifier behind this encryptor is trained on.
+    """
+
+    learns_on: ClassVar[Literal["plain", "ciphertexts"]]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "key": "no_validation",
+        "image_shape": [tuple, list, None],
+        "value_range": [tuple, list, None],
+    }
+
+    key = _KeyParameter()
+    key_: SecretKey
+    image_shape_in_: ImageShape
+    ciphertext_shape_: ImageShape
+    value_range_: ValueRange
+    n_features_in_: int
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn the shape and value range of the images, and prepare the key for them.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, ``(n_samples, height, width, channels)``, ``(n_samples, height, width)`` or
+            flattened: uint8, or floats on [0, 1].
+        y : array-like, optional
+            Labels. Ignored by schemes that need none.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` is no batch of images, the key no key, or a parameter does not fit the images.
+        """
+        batch = validate_images(self, X, reset=True)
+        assert isinstance(batch, ImageBatch)
+        self.key_ = SecretKey.coerce(self.key)
+        value_range: tuple[float, float] | None = getattr(self, "value_range", None)
+        self.value_range_ = ValueRange.of(batch.pixels, value_range)
+        self.ciphertext_shape_ = batch.shape
+        self._fit_scheme(batch, y)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Encrypt images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray
+            Ciphertext images, of the dtype and number of dimensions of `X`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        batch = validate_images(self, X, reset=False)
+        assert isinstance(batch, ImageBatch)
+        return batch.restore(self._encrypt(batch.pixels))
+
+    @available_if(_is_recoverable)
+    def inverse_transform(self, C: ArrayLike) -> NDArray[Any]:
+        """Decrypt ciphertext images.
+
+        Parameters
+        ----------
+        C : array-like
+            Ciphertexts as `transform` returned them.
+
+        Returns
+        -------
+        ndarray
+            Images, of the dtype and number of dimensions of `C`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `C` does not hold ciphertexts of the fitted shape.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        name = type(self).__name__
+        batch = check_images(C, image_shape=self.ciphertext_shape_, caller=name)
+        if batch.shape != self.ciphertext_shape_:
+            raise ValueError(
+                f"C holds images of {describe(batch.shape)}, but ciphertexts of this {name} have "
+                f"{describe(self.ciphertext_shape_)}. Pass what transform returned, unresized."
+            )
+        return batch.restore(self._decrypt(batch.pixels))
+
+    def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+        """Learn what the scheme needs; set `ciphertext_shape_` if it is not that of the images."""
+
+    def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Encrypt (n, height, width, channels) pixels."""
+        raise NotImplementedError
+
+    def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Undo `_encrypt`."""
+        raise NotImplementedError
+
+    def _why_not_recoverable(self) -> str | None:
+        """Say why there is no `inverse_transform`; None if there is one."""
+        return None
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(np.prod(self.ciphertext_shape_))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,7 @@
+"""Image encryptors, one file per scheme."""
+
+from ricsk.encryptors._etc import EtCEncryptor
+from ricsk.encryptors._learnable import LearnableEncryptor
+from ricsk.encryptors._pixel import PixelEncryptor
+
+__all__ = ["EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"]
