@@ -194,7 +194,7 @@ def check_images(
 
 
 def validate_images(
-    estimator: Any, X: ArrayLike, y: Any = "no_validation", *, reset: bool
+    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool
 ) -> ImageBatch | tuple[ImageBatch, NDArray[Any]]:
     """Read the `X` of an estimator's method, and keep or compare the shape that it was fitted on.
 
@@ -224,7 +224,9 @@ def validate_images(
     try:
         # scikit-learn's own check knows flat samples alone: it would take the height of an image
         # for the number of features, so for images it is overruled (in fit) or not asked (later).
-        if reset or np.ndim(X) < 3:
+        if not hasattr(X, "ndim"):
+            X = np.asarray(X)
+        if reset or X.ndim < 3:
             checked = validate_data(estimator, X, y, reset=reset, allow_nd=True)
         else:
             checked = check_array(X, allow_nd=True, estimator=name, input_name="X")

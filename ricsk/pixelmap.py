@@ -7,6 +7,7 @@ Maps form a group: they compose with ``@`` and have an inverse.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -179,13 +180,12 @@ class PixelMap:
         return result.reshape(images.shape)
 
     def _flatten(self, images: NDArray[Any]) -> NDArray[Any]:
-        flat = images.reshape(len(images), -1) if images.size else images
-        if flat.ndim != 2 or flat.shape[1] != self.n_bytes:
+        if images.ndim < 2 or math.prod(images.shape[1:]) != self.n_bytes:
             raise ValueError(
-                f"images have shape {images.shape}; expected one or more with {self.n_bytes} pixel "
-                "values each, as many as the map was made for."
+                f"images have shape {images.shape}; expected images with {self.n_bytes} pixel "
+                "values, as many as the map was made for."
             )
-        return flat
+        return images.reshape(len(images), self.n_bytes)
 
     def _map_bytes(self, flat: NDArray[np.uint8], result: NDArray[np.uint8]) -> None:
         step = max(1, _CHUNK_BYTES // self.n_bytes)

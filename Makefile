@@ -1,0 +1,37 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DATA ?= digits
+
+.PHONY: demo test lint docs bench clean
+
+demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a picture in demo-output/
+	$(BIN)/python examples/demo.py --data $(DATA)
+
+test: lint  ## everything a change must pass
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp  ## the HTML documentation, in docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) docs/_build docs/api demo-output
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable ".[plot]"
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable ".[test,docs]"
+	touch $@ $(VENV)/run.stamp
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

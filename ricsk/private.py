@@ -1,0 +1,298 @@
+"""`PrivateClassifier`: an encryptor and a classifier as one estimator, and its two halves."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ricsk.base import BaseImageEncryptor
+from ricsk.classifiers import ConvMixerClassifier
+
+__all__ = ["CloudHalf", "PrivateClassifier"]
+
+
+class CloudHalf(ClassifierMixin, BaseEstimator):
+    """What the untrusted machine gets: a fitted classifier that reads ciphertexts, and no key.
+
+    Made by `PrivateClassifier.cloud_half`. Cloning returns the object itself and there is no `fit`:
+    it stays what the client trained.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted on ciphertexts.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels.
+    """
+
+    def __init__(self, classifier: Any) -> None:
+        self.classifier = classifier
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, as the classifier has them."""
+        return self.classifier.classes_
+
+    def predict(self, C: ArrayLike) -> NDArray[Any]:
+        """Classify ciphertexts.
+
+        Parameters
+        ----------
+        C : array-like
+            Ciphertexts as the client's `transform` returned them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.classifier.predict(_shaped_for(self.classifier, C))
+
+    @available_if(lambda self: hasattr(self.classifier, "predict_proba"))
+    def predict_proba(self, C: ArrayLike) -> NDArray[np.floating]:
+        """Estimate the probability of each class.
+
+        Parameters
+        ----------
+        C : array-like
+            Ciphertexts as the client's `transform` returned them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return self.classifier.predict_proba(_shaped_for(self.classifier, C))
+
+    def __sklearn_clone__(self) -> Self:
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class PrivateClassifier(ClassifierMixin, BaseEstimator):
+    """Train and predict on ciphertexts alone, with plain images at the client's side.
+
+    `fit` and `predict` take plain images and let the classifier see their ciphertexts only. The two
+    halves work apart: `client_half` encrypts and decrypts with the key, `cloud_half` classifies
+    what it is sent.
+
+    Whoever sees the ciphertexts and labels learns what the encryptor's own page says that it gives
+    away; this class adds no protection to it.
+
+    Parameters
+    ----------
+    encryptor : encryptor
+        For example ``EtCEncryptor(key)``.
+    classifier : classifier, optional
+        Any scikit-learn classifier; one that takes no 3-D samples is given flattened ciphertexts.
+        By default a `ConvMixerClassifier`.
+
+    Attributes
+    ----------
+    encryptor_ : encryptor
+        The fitted encryptor, with the key.
+    classifier_ : classifier
+        The fitted classifier, without it.
+    classes_ : ndarray
+        The labels.
+    n_features_in_ : int
+        Height × width × channels of the images.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from ricsk import EtCEncryptor, PrivateClassifier, SecretKey
+    >>> from ricsk.datasets import load_digits
+    >>> X, y = load_digits(size=16)
+    >>> private = PrivateClassifier(
+    ...     EtCEncryptor(SecretKey.generate(), block_size=2), LogisticRegression(max_iter=1000)
+    ... )
+    >>> private.fit(X[:1000] / 255.0, y[:1000]).score(X[1000:] / 255.0, y[1000:]) > 0.85
+    True
+    >>> cloud, client = private.cloud_half(), private.client_half()
+    >>> C = client.transform(X[1000:] / 255.0)
+    >>> bool((cloud.predict(C) == private.predict(X[1000:] / 255.0)).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "encryptor": [BaseImageEncryptor, HasMethods(["fit", "transform"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
+    }
+
+    def __init__(
+        self, encryptor: BaseImageEncryptor | None = None, classifier: Any | None = None
+    ) -> None:
+        self.encryptor = encryptor
+        self.classifier = classifier
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the encryptor, encrypt the images, and train the classifier on the ciphertexts.
+
+        Parameters
+        ----------
+        X : array-like
+            Plain images, ``(n_samples, height, width, channels)``, ``(n_samples, height, width)``
+            or flattened.
+        y : array-like of shape (n_samples,)
+            Labels. They are not encrypted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Without an encryptor, and where encryptor or classifier refuse the data.
+        """
+        if self.encryptor is None:
+            raise ValueError(
+                "PrivateClassifier needs an encryptor; give one, for example "
+                "PrivateClassifier(EtCEncryptor(SecretKey.generate()))."
+            )
+        classifier = ConvMixerClassifier() if self.classifier is None else self.classifier
+        self.encryptor_ = clone(self.encryptor)
+        C = self.encryptor_.fit_transform(X, y)
+        self.classifier_ = clone(classifier).fit(_shaped_for(classifier, C), y)
+        self.n_features_in_ = self.encryptor_.n_features_in_
+        if hasattr(self.encryptor_, "feature_names_in_"):
+            self.feature_names_in_ = self.encryptor_.feature_names_in_
+        return self
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, as the classifier has them."""
+        return self.classifier_.classes_
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Encrypt plain images and classify their ciphertexts.
+
+        Parameters
+        ----------
+        X : array-like
+            Plain images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.predict_encrypted(self.encrypt(X))
+
+    @available_if(lambda self: _fitted_or_given(self, "predict_proba"))
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Encrypt plain images and estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like
+            Plain images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return self.cloud_half().predict_proba(self.encrypt(X))
+
+    def predict_encrypted(self, C: ArrayLike) -> NDArray[Any]:
+        """Classify ciphertexts.
+
+        Parameters
+        ----------
+        C : array-like
+            What `encrypt` returned.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        return self.cloud_half().predict(C)
+
+    def encrypt(self, X: ArrayLike) -> NDArray[Any]:
+        """Encrypt plain images.
+
+        Parameters
+        ----------
+        X : array-like
+            Plain images of the fitted shape.
+
+        Returns
+        -------
+        ndarray
+            Ciphertexts.
+        """
+        check_is_fitted(self)
+        return self.encryptor_.transform(X)
+
+    @available_if(lambda self: hasattr(self.encryptor, "inverse_transform"))
+    def decrypt(self, C: ArrayLike) -> NDArray[Any]:
+        """Bring images back from ciphertexts; only where the encryptor can.
+
+        Parameters
+        ----------
+        C : array-like
+            What `encrypt` returned.
+
+        Returns
+        -------
+        ndarray
+            Plain images.
+        """
+        check_is_fitted(self)
+        return self.encryptor_.inverse_transform(C)
+
+    def cloud_half(self) -> CloudHalf:
+        """Make the part that goes to the untrusted machine: the classifier, and no key.
+
+        Returns
+        -------
+        CloudHalf
+        """
+        check_is_fitted(self)
+        return CloudHalf(self.classifier_)
+
+    def client_half(self) -> FrozenEstimator:
+        """Make the part that stays with the owner: the fitted encryptor, and no weights.
+
+        Returns
+        -------
+        FrozenEstimator
+            With the encryptor's `transform` and, if it has one, `inverse_transform`.
+        """
+        check_is_fitted(self)
+        return FrozenEstimator(self.encryptor_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _fitted_or_given(private: PrivateClassifier, method: str) -> bool:
+    classifier = getattr(private, "classifier_", private.classifier)
+    return classifier is None or hasattr(classifier, method)
+
+
+def _shaped_for(classifier: Any, images: ArrayLike) -> NDArray[Any]:
+    """Flatten images for a classifier that takes flat samples only."""
+    images = np.asarray(images)
+    if images.ndim > 2 and not get_tags(classifier).input_tags.three_d_array:
+        return images.reshape(len(images), -1)
+    return images
