@@ -130,8 +130,8 @@ class EtCEncryptor(PixelMapEncryptor):
 
     References
     ----------
-    .. [1] A. P. MaungMaung and H. Kiya, "Privacy-preserving image classification using an
-       isotropic network", IEEE MultiMedia 29(2), 2022, section II-B.
+    .. [1] A. P. MaungMaung and H. Kiya, "Privacy-preserving image classification using
+       isotropic network", arXiv:2204.07707, 2022, section II-B.
     .. [2] T. Chuman, W. Sirichotedumrong and H. Kiya, "Encryption-then-compression systems using
        grayscale-based image encryption for JPEG images", IEEE Transactions on Information
        Forensics and Security 14(6), 2019.

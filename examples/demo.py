@@ -1,0 +1,112 @@
+"""Encrypt images, train and classify on ciphertexts alone, decrypt: one table and one picture.
+
+The default data are scikit-learn's handwritten digits, enlarged to 32×32, and its two photographs
+to look at. ``--data street-numbers`` draws colour images; ``--data NAME --data-dir DIR`` reads the
+packed JPEG files ``DIR/NAME_jpeg_train.npz`` and ``DIR/NAME_jpeg_test.npz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.model_selection import train_test_split
+
+from ricsk import ConvMixerClassifier, EtCEncryptor, PrivateClassifier, SecretKey, datasets
+from ricsk.metrics import psnr
+
+
+def load(name: str, data_dir: Path | None, n_train: int, n_test: int) -> list[np.ndarray]:
+    """Give X_train, X_test, y_train, y_test."""
+    if data_dir is not None:
+        X_train, y_train, _ = datasets.load_packed(data_dir, name, "train", limit=n_train)
+        X_test, y_test, _ = datasets.load_packed(data_dir, name, "test", limit=n_test)
+        return [X_train, X_test, y_train, y_test]
+    if name == "street-numbers":
+        X, y = datasets.make_street_numbers(n_train + n_test, random_state=0)
+    elif name == "digits":
+        X, y = datasets.load_digits(size=32)
+    else:
+        raise SystemExit(f"--data {name} is a packed data set: say where it is with --data-dir DIR")
+    n_test = min(n_test, len(X) // 4)
+    return train_test_split(X, y, test_size=n_test, random_state=0, stratify=y)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="digits", help="digits, street-numbers, or a packed set")
+    parser.add_argument("--data-dir", type=Path, help="the folder of a packed data set")
+    parser.add_argument("--n-train", type=int, default=4000, help="training images at most")
+    parser.add_argument("--n-test", type=int, default=1000, help="test images at most")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--output", type=Path, default=Path("demo-output"))
+    args = parser.parse_args()
+
+    X_train, X_test, y_train, y_test = load(args.data, args.data_dir, args.n_train, args.n_test)
+    print(f"{args.data}: {len(X_train)} training and {len(X_test)} test images {X_test.shape[1:]}")
+
+    key, wrong_key = SecretKey.generate(), SecretKey.generate()
+    encryptor = EtCEncryptor(key, block_size=8 if X_train.shape[-1] == 3 else 4)
+    classifier = ConvMixerClassifier(epochs=args.epochs, random_state=0, verbose=1)
+
+    print(f"\n{key}\nTraining on plain images, for comparison:")
+    plain_accuracy = classifier.fit(X_train, y_train).score(X_test, y_test)
+    print("Training on ciphertexts:")
+    private = PrivateClassifier(encryptor, classifier).fit(X_train, y_train)
+
+    start = time.perf_counter()
+    C_test = private.encrypt(X_test)
+    milliseconds = 1000 * (time.perf_counter() - start) / len(X_test)
+    # From here on the cloud has C_test and its half, and no key.
+    accuracy = np.mean(private.cloud_half().predict(C_test) == y_test)
+    X_back = private.decrypt(C_test)
+    intruder = EtCEncryptor(wrong_key, block_size=encryptor.block_size).fit(X_test)
+    X_wrong = intruder.inverse_transform(C_test)
+
+    row = {
+        "scheme": "EtC",
+        "plain accuracy": f"{100 * plain_accuracy:.1f} %",
+        "encrypted accuracy": f"{100 * accuracy:.1f} %",
+        "drop": f"{100 * (plain_accuracy - accuracy):.1f} points",
+        "encrypt": f"{milliseconds:.3f} ms per image",
+        "bit-exact recovery": "yes" if np.array_equal(X_back, X_test) else "NO",
+        "wrong-key PSNR": f"{psnr(X_test, X_wrong).mean():.1f} dB",
+        "keys": f"2^{private.encryptor_.key_space_bits():.0f}",
+    }
+    print("\n" + pd.DataFrame([row]).set_index("scheme").T.to_string() + "\n")
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    path = args.output / "demo.png"
+    draw(path, [X_test[0], X_back[0], C_test[0], X_wrong[0]], key, wrong_key)
+    print(f"The picture is in {path}.")
+
+
+def draw(path: Path, small: list[np.ndarray], key: SecretKey, wrong_key: SecretKey) -> None:
+    """Show the photographs and one test image: plain, encrypted, decrypted, with a wrong key."""
+    photos = datasets.load_photos(size=(416, 640))
+    encryptor = EtCEncryptor(key).fit(photos)
+    intruder = EtCEncryptor(wrong_key).fit(photos)
+    C = encryptor.transform(photos)
+    X_back, X_wrong = encryptor.inverse_transform(C), intruder.inverse_transform(C)
+    rows = [*zip(photos, C, X_back, X_wrong, strict=True)]
+    plain, back, ciphertext, wrong = small
+    rows.append((plain, ciphertext, back, wrong))
+
+    titles = ["plain", "encrypted", "decrypted", "decrypted with a wrong key"]
+    figure = Figure(figsize=(12, 2.2 * len(rows)), layout="compressed")
+    axes = figure.subplots(len(rows), 4)
+    for line, images in zip(axes, rows, strict=True):
+        for axis, image in zip(line, images, strict=True):
+            axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255)
+            axis.set_axis_off()
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title)
+    figure.savefig(path, dpi=80)
+
+
+if __name__ == "__main__":
+    main()
