@@ -14,4 +14,4 @@ class WrongKeyError(ValueError):
 
 
 class SmallKeySpaceWarning(UserWarning):
-    """An encryption has so few keys for this image size that an adversary can try them all."""
+    """An encryption has so few keys for this image size that trying them all comes into reach."""

@@ -22,8 +22,8 @@ __all__ = ["CloudHalf", "PrivateClassifier"]
 class CloudHalf(ClassifierMixin, BaseEstimator):
     """What the untrusted machine gets: a fitted classifier that reads ciphertexts, and no key.
 
-    Made by `PrivateClassifier.cloud_half`. Cloning returns the object itself and there is no `fit`:
-    it stays what the client trained.
+    Made by `PrivateClassifier.cloud_half`. Like scikit-learn's `FrozenEstimator` it stays what the
+    client trained: cloning returns the object itself, and fitting does nothing.
 
     Parameters
     ----------
@@ -43,6 +43,20 @@ class CloudHalf(ClassifierMixin, BaseEstimator):
     def classes_(self) -> NDArray[Any]:
         """The labels, as the classifier has them."""
         return self.classifier.classes_
+
+    def fit(self, C: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Do nothing, so that the half may stand at the end of a pipeline.
+
+        Parameters
+        ----------
+        C, y : array-like
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self
 
     def predict(self, C: ArrayLike) -> NDArray[Any]:
         """Classify ciphertexts.

@@ -65,10 +65,10 @@ class PixelMapEncryptor(BaseImageEncryptor):
         if bits < _ENOUGH_BITS:
             warnings.warn(
                 f"{type(self).__name__} has only 2^{bits:.1f} different keys for images of "
-                f"{describe(batch.shape)}: an adversary can try them all. Use smaller blocks, more "
-                "steps or larger images.",
+                f"{describe(batch.shape)}; below 2^{_ENOUGH_BITS} an adversary is expected to be "
+                "able to try them all. Use smaller blocks, more steps or larger images.",
                 SmallKeySpaceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -101,7 +101,7 @@ class PixelMapEncryptor(BaseImageEncryptor):
 
     def _keystream(self, step: str, shape: ImageShape) -> Keystream:
         """Draw the randomness of one step: another one for each scheme, step and image shape."""
-        return self.key_.keystream(step, b"".join(side.to_bytes(4, "big") for side in shape))
+        return self.key_.keystream(step, b"".join(side.to_bytes(4, "little") for side in shape))
 
     def _padded_shape(self, shape: ImageShape) -> ImageShape:
         """Say how large an image is after padding, or why it cannot be encrypted."""

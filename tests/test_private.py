@@ -1,0 +1,206 @@
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from ricsk import (
+    ConvMixerClassifier,
+    EtCEncryptor,
+    LearnableEncryptor,
+    PixelEncryptor,
+    PrivateClassifier,
+    SecretKey,
+)
+from ricsk.datasets import load_digits
+
+KEY = SecretKey(bytes(range(32)))
+X, numbers = load_digits(size=8)
+X, numbers = X[:600], numbers[:600]
+Y = np.array([f"digit {number}" for number in numbers])
+TINY = ConvMixerClassifier(
+    dim=16, depth=1, kernel_size=3, patch_size=1, epochs=2, batch_size=64, random_state=0
+)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    encryptor = EtCEncryptor(KEY, block_size=1)
+    return PrivateClassifier(encryptor, LogisticRegression(max_iter=2000)).fit(
+        X[:400] / 255, Y[:400]
+    )
+
+
+def test_learns_to_read_ciphertexts(fitted):
+    plain = LogisticRegression(max_iter=2000).fit(X[:400].reshape(400, -1) / 255, Y[:400])
+    # Permuting and negating pixels is nothing to a linear model.
+    drop = plain.score(X[400:].reshape(200, -1) / 255, Y[400:]) - fitted.score(
+        X[400:] / 255, Y[400:]
+    )
+    assert abs(drop) < 0.03
+    assert fitted.classes_.tolist() == sorted(set(Y))
+
+
+def test_the_classifier_sees_ciphertexts_and_nothing_else():
+    seen = []
+
+    class Spy(LogisticRegression):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(X, y)
+
+        def predict(self, X):
+            seen.append(X)
+            return super().predict(X)
+
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), Spy(max_iter=2000))
+    private.fit(X / 255, Y).predict(X / 255)
+    C = private.encrypt(X / 255).reshape(len(X), -1)
+    assert len(seen) == 2
+    for given in seen:
+        np.testing.assert_array_equal(given, C)
+
+
+def test_the_halves_do_together_what_the_whole_does(fitted):
+    client, cloud = fitted.client_half(), fitted.cloud_half()
+    C = client.transform(X / 255)
+    np.testing.assert_array_equal(C, fitted.encrypt(X / 255))
+    np.testing.assert_array_equal(cloud.predict(C), fitted.predict(X / 255))
+    np.testing.assert_array_equal(cloud.predict(C), fitted.predict_encrypted(C))
+    np.testing.assert_array_equal(cloud.predict_proba(C), fitted.predict_proba(X / 255))
+    np.testing.assert_allclose(client.inverse_transform(C), X / 255, atol=1e-15)
+    np.testing.assert_array_equal(fitted.decrypt(C), client.inverse_transform(C))
+    assert cloud.score(C, Y) == fitted.score(X / 255, Y)
+
+
+def test_the_client_decrypts_uint8_bit_for_bit():
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), TINY).fit(X, Y)
+    np.testing.assert_array_equal(private.decrypt(private.encrypt(X)), X)
+
+
+def dumps_with_joblib(value, path):
+    joblib.dump(value, path / "dumped")
+    return (path / "dumped").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "encryptor",
+    [
+        EtCEncryptor(KEY, block_size=2),
+        PixelEncryptor(KEY),
+        LearnableEncryptor(KEY, per_block_keys=True, scramble_blocks=True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("classifier", [LogisticRegression(max_iter=5000, C=0.1), TINY], ids=str)
+def test_the_cloud_half_has_no_key_and_nothing_made_of_it(encryptor, classifier, tmp_path):
+    private = PrivateClassifier(encryptor, classifier).fit(X / 255, Y)
+    pixel_map = private.encryptor_._map
+    steps = ["etc/permute", "etc/rotate", "etc/negate", "etc/channels", "pe/negate", "pe/channels"]
+    steps += ["le/permute", "le/reverse", "le/scramble"]
+    context = b"".join(side.to_bytes(4, "little") for side in (8, 8, 1))
+    secrets = [bytes(range(32)), KEY.reveal().encode(), KEY.key_id.encode()]
+    secrets += [KEY.derive(step, context) for step in steps]
+    secrets += [pixel_map.index.astype(t).tobytes() for t in ("u1", "i4", "i8")]
+    secrets += [pixel_map.mask.tobytes()]
+    for dump in (pickle.dumps, skops.io.dumps, lambda value: dumps_with_joblib(value, tmp_path)):
+        cloud_bytes = dump(private.cloud_half())
+        for secret in secrets:
+            assert secret[:16] not in cloud_bytes
+            assert secret[:16].hex().encode() not in cloud_bytes
+    # The search would find a key if there were one.
+    assert bytes(range(32)) in pickle.dumps(private.client_half())
+
+
+def test_the_client_half_has_no_weights(fitted):
+    weights = fitted.classifier_.intercept_.tobytes()
+    assert weights[:64] in pickle.dumps(fitted.cloud_half())
+    assert weights[:64] not in pickle.dumps(fitted.client_half())
+
+
+@pytest.mark.parametrize("copy", ["pickle", "joblib", "skops"])
+def test_both_halves_can_be_saved(fitted, copy, tmp_path):
+    C = fitted.encrypt(X / 255)
+    for half, method in ((fitted.client_half(), "transform"), (fitted.cloud_half(), "predict")):
+        if copy == "pickle":
+            other = pickle.loads(pickle.dumps(half))
+        elif copy == "joblib":
+            joblib.dump(half, tmp_path / "half")
+            other = joblib.load(tmp_path / "half")
+        else:
+            dumped = skops.io.dumps(half)
+            untrusted = skops.io.get_untrusted_types(data=dumped)
+            assert all(name.startswith("ricsk.") for name in untrusted)
+            other = skops.io.loads(dumped, trusted=untrusted)
+        given = X / 255 if method == "transform" else C
+        np.testing.assert_array_equal(getattr(other, method)(given), getattr(half, method)(given))
+
+
+def test_the_whole_can_be_saved(fitted):
+    other = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(other.predict(X / 255), fitted.predict(X / 255))
+
+
+def test_neither_cloning_nor_fitting_changes_the_cloud_half(fitted):
+    cloud = clone(fitted.cloud_half()).fit(X[:9] / 255, Y[:9])
+    C = fitted.encrypt(X / 255)
+    np.testing.assert_array_equal(cloud.predict(C), fitted.predict(X / 255))
+
+
+def test_a_frozen_classifier_is_not_trained_again(fitted):
+    frozen = FrozenEstimator(fitted.classifier_)
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=1), frozen).fit(X[:9] / 255, Y[:9])
+    np.testing.assert_array_equal(private.predict(X / 255), fitted.predict(X / 255))
+
+
+def test_another_key_reads_nothing(fitted):
+    other = EtCEncryptor(SecretKey(bytes(32)), block_size=1).fit(X / 255)
+    assert np.mean(fitted.predict_encrypted(other.transform(X / 255)) == Y) < 0.5
+
+
+def test_in_searches_and_cross_validation():
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), LogisticRegression(max_iter=2000))
+    grid = {"encryptor__block_size": [1, 4], "classifier__C": [0.1]}
+    search = GridSearchCV(private, grid, cv=2, n_jobs=2).fit(X / 255, Y)
+    assert search.best_score_ > 0.7
+    assert search.best_estimator_.encryptor_.block_size in (1, 4)
+    assert cross_val_score(private, X / 255, Y, cv=2).min() > 0.7
+
+
+def test_the_encryptor_stands_in_a_pipeline_too():
+    pipeline = make_pipeline(EtCEncryptor(KEY, block_size=2), TINY)
+    assert pipeline.fit(X, Y).predict(X).shape == (600,)
+
+
+def test_methods_that_a_part_lacks_are_not_there():
+    private = PrivateClassifier(EtCEncryptor(KEY, variant="madono2020"), LinearSVC())
+    assert not hasattr(private, "decrypt")
+    assert not hasattr(private, "predict_proba")
+    assert hasattr(PrivateClassifier(PixelEncryptor(KEY), TINY), "predict_proba")
+
+
+def test_the_default_classifier_is_convmixer():
+    private = PrivateClassifier(PixelEncryptor(KEY))
+    assert hasattr(private, "predict_proba")
+    # Too few images to learn from; what counts is which classifier is made.
+    assert isinstance(private.fit(X[:4], Y[:4]).classifier_, ConvMixerClassifier)
+
+
+def test_without_an_encryptor_fit_says_what_to_give():
+    with pytest.raises(ValueError, match=r"PrivateClassifier\(EtCEncryptor\(SecretKey.generate"):
+        PrivateClassifier().fit(X, Y)
+
+
+def test_before_fit_there_are_no_halves():
+    private = PrivateClassifier(PixelEncryptor(KEY), TINY)
+    for call in (private.client_half, private.cloud_half, lambda: private.predict(X)):
+        with pytest.raises(NotFittedError):
+            call()
