@@ -114,8 +114,8 @@ def test_the_cloud_half_has_no_key_and_nothing_made_of_it(encryptor, classifier,
     for dump in (pickle.dumps, skops.io.dumps, lambda value: dumps_with_joblib(value, tmp_path)):
         cloud_bytes = dump(private.cloud_half())
         for secret in secrets:
-            assert secret[:16] not in cloud_bytes
-            assert secret[:16].hex().encode() not in cloud_bytes
+            assert secret not in cloud_bytes
+            assert secret.hex().encode() not in cloud_bytes
     # The search would find a key if there were one.
     assert bytes(range(32)) in pickle.dumps(private.client_half())
 
