@@ -14,12 +14,12 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"ricsk {version}"
-nitpicky = False
+# Inherited docstrings of scikit-learn refer to its own pages, which are not read without network.
+suppress_warnings = ["ref.ref"]
 
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = True
 numpydoc_show_class_members = True
-numpydoc_show_inherited_class_members = {"ricsk.exceptions.KeyFileError": False}
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False

@@ -8,6 +8,7 @@ packed JPEG files ``DIR/NAME_jpeg_train.npz`` and ``DIR/NAME_jpeg_test.npz``.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -42,20 +43,26 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="the folder of a packed data set")
     parser.add_argument("--n-train", type=int, default=4000, help="training images at most")
     parser.add_argument("--n-test", type=int, default=1000, help="test images at most")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
     args = parser.parse_args()
 
     X_train, X_test, y_train, y_test = load(args.data, args.data_dir, args.n_train, args.n_test)
-    print(f"{args.data}: {len(X_train)} training and {len(X_test)} test images {X_test.shape[1:]}")
+    height, width, channels = X_test.shape[1:]
+    print(
+        f"{args.data}: {len(X_train)} training and {len(X_test)} test images of "
+        f"{height}×{width}×{channels}"
+    )
 
     key, wrong_key = SecretKey.generate(), SecretKey.generate()
     encryptor = EtCEncryptor(key, block_size=8 if X_train.shape[-1] == 3 else 4)
-    classifier = ConvMixerClassifier(epochs=args.epochs, random_state=0, verbose=1)
+    classifier = ConvMixerClassifier(
+        patch_size=4, epochs=args.epochs, random_state=0, verbose=int(sys.stdout.isatty())
+    )
 
-    print(f"\n{key}\nTraining on plain images, for comparison:")
+    print(f"{key}\nTraining on plain images, for comparison ...", flush=True)
     plain_accuracy = classifier.fit(X_train, y_train).score(X_test, y_test)
-    print("Training on ciphertexts:")
+    print("Training on ciphertexts ...", flush=True)
     private = PrivateClassifier(encryptor, classifier).fit(X_train, y_train)
 
     start = time.perf_counter()

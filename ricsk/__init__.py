@@ -1,8 +1,19 @@
 """Classify images that the classifying machine may not see."""
 
+from ricsk.classifiers import CNNClassifier, ConvMixerClassifier, ViTClassifier
 from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor
 from ricsk.keys import SecretKey
+from ricsk.private import PrivateClassifier
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["EtCEncryptor", "LearnableEncryptor", "PixelEncryptor", "SecretKey"]
+__all__ = [
+    "CNNClassifier",
+    "ConvMixerClassifier",
+    "EtCEncryptor",
+    "LearnableEncryptor",
+    "PixelEncryptor",
+    "PrivateClassifier",
+    "SecretKey",
+    "ViTClassifier",
+]

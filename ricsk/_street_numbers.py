@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ Stroke = NDArray[np.float64]
 def _line(*points: tuple[float, float]) -> Stroke:
     steps = np.linspace(0, 1, 40)[:, np.newaxis]
     ends = np.array(points)
-    return np.concatenate([a + steps * (b - a) for a, b in zip(ends[:-1], ends[1:], strict=True)])
+    return np.concatenate([a + steps * (b - a) for a, b in pairwise(ends)])
 
 
 def _arc(x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360) -> Stroke:

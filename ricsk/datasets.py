@@ -41,7 +41,7 @@ def make_street_numbers(
     size: int = 32,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[Images, NDArray[np.int64]]:
-    """Draw colour crops of house numbers: which digit is in the middle?
+    """Draw colour crops of house numbers, to be classified by the digit in the middle.
 
     A stand-in for SVHN [1]_ that needs no download. The digit of interest is near the middle,
     its neighbours are cut off at the sides, and the typeface, colours, contrast, polarity, wall,
@@ -144,7 +144,7 @@ def load_photos(size: tuple[int, int] | None = None) -> Images:
 
     Returns
     -------
-    X : ndarray of shape (2, 427, 640, 3), or (2, \\*size, 3), uint8
+    X : ndarray of shape (2, 427, 640, 3), or of the `size` given, uint8
         The images, RGB on 0..255.
 
     Raises

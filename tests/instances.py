@@ -3,7 +3,18 @@
 They are small enough for scikit-learn's checks, which feed anything from 1 to 10 features.
 """
 
-from ricsk import EtCEncryptor, LearnableEncryptor, PixelEncryptor, SecretKey
+from sklearn.linear_model import LogisticRegression
+
+from ricsk import (
+    CNNClassifier,
+    ConvMixerClassifier,
+    EtCEncryptor,
+    LearnableEncryptor,
+    PixelEncryptor,
+    PrivateClassifier,
+    SecretKey,
+    ViTClassifier,
+)
 
 KEY = SecretKey(bytes(range(32)))
 
@@ -22,5 +33,23 @@ ENCRYPTORS = [
         per_block_keys=True,
         scramble_blocks=True,
         reversal="independent",
+    ),
+]
+
+# scikit-learn asks for some accuracy on 300 samples.
+CLASSIFIERS = [
+    CNNClassifier(width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05),
+    ConvMixerClassifier(
+        dim=8, depth=1, kernel_size=3, patch_size=1, epochs=8, batch_size=32, learning_rate=0.05
+    ),
+    ViTClassifier(
+        dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
+    ),
+    PrivateClassifier(EtCEncryptor(KEY, block_size=1), LogisticRegression()),
+    PrivateClassifier(
+        PixelEncryptor(KEY),
+        CNNClassifier(
+            width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
+        ),
     ),
 ]

@@ -1,0 +1,446 @@
+"""`TorchClassifier`: what all classifiers share but the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientNormClipping,
+    LRScheduler,
+    ProgressBar,
+)
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from ricsk.images import ImageBatch, ImageShape, ValueRange, validate_images
+from ricsk.nn import ImageNetwork, build
+
+__all__ = ["TorchClassifier"]
+
+
+class TorchClassifier(ClassifierMixin, BaseEstimator):
+    """Base of all classifiers: trains a network of `ricsk.nn` on images and predicts with it.
+
+    A subclass names its network in `_network` and the constructor parameters that are the sizes of
+    the network in `_sizes`; everything about images, training, devices and storage is done here.
+
+    A fitted classifier is stored as its parameters, plain values, arrays and its weights in the
+    safetensors format. Reading it back builds the network by its name and unpickles nothing.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate, weight_decay, early_stopping, validation_fraction, \
+n_iter_no_change, image_shape, device, random_state, verbose
+        See `ConvMixerClassifier`.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        From channel-last images, uint8 or floats on [0, 1], to logits: a scaling to [−1, 1], and
+        `module_.network`.
+    """
+
+    _network: ClassVar[str]
+    _sizes: ClassVar[tuple[str, ...]]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": [tuple, list, None],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    classes_: NDArray[Any]
+    image_shape_in_: ImageShape
+    n_features_in_: int
+    n_iter_: int
+    history_: list[dict[str, float]]
+    value_range_: ValueRange
+    network_config_: dict[str, Any]
+    module_: _PixelNetwork
+
+    def __init__(
+        self,
+        *,
+        epochs: int,
+        batch_size: int,
+        learning_rate: float,
+        weight_decay: float,
+        early_stopping: bool,
+        validation_fraction: float,
+        n_iter_no_change: int,
+        image_shape: tuple[int, ...] | None,
+        device: str,
+        random_state: int | np.random.RandomState | None,
+        verbose: int,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.image_shape = image_shape
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train a new network.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, ``(n_samples, height, width, channels)``, ``(n_samples, height, width)`` or
+            flattened: uint8, or floats on [0, 1]. Floats that leave [0, 1] are scaled by their
+            smallest and largest value.
+        y : array-like of shape (n_samples,)
+            Labels: numbers or strings.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` is no batch of images or `y` no labels for them, if there is one class only, if
+            a parameter does not fit the images, or if the training diverges.
+        """
+        checked = validate_images(self, X, y, reset=True)
+        assert isinstance(checked, tuple)
+        batch, y = checked
+        check_classification_targets(y)
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class only, {self.classes_[0]!r}, in n_samples={len(targets)}; a "
+                "classifier needs images of at least two."
+            )
+        self.value_range_ = ValueRange.of(batch.pixels, None)
+        self.network_config_ = {
+            "name": self._network,
+            "image_shape": batch.shape,
+            "n_classes": len(self.classes_),
+            **{size: getattr(self, size) for size in self._sizes},
+        }
+        device = _find_device(self.device)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        # All randomness is drawn on the CPU, so that a seed means the same on every device.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.module_ = _PixelNetwork(self._build_network(batch))
+            net = self._train(_to_tensor(batch.pixels, self.value_range_), targets, device, seed)
+        self.module_.eval()
+        self.history_ = [
+            {name: epoch[name] for name in ("epoch", "train_loss", "valid_loss") if name in epoch}
+            for epoch in net.history
+        ]
+        self.n_iter_ = len(self.history_)
+        if not math.isfinite(self.history_[-1]["train_loss"]):
+            raise ValueError(
+                f"the training diverged: its loss became {self.history_[-1]['train_loss']} with "
+                f"learning_rate={self.learning_rate}. Take a smaller one."
+            )
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Classify images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return self.classes_[self._apply(self.module_, X).argmax(dim=1).numpy()]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Estimate the probability of each class: the softmax of the logits.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return self._apply(self.module_, X).softmax(dim=1).numpy()
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the logits.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples,)
+            Logits, in the order of `classes_`. With two classes, that of the second less that of
+            the first.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        logits = self._apply(self.module_, X)
+        if len(self.classes_) == 2:
+            logits = logits[:, 1] - logits[:, 0]
+        return logits.numpy()
+
+    def features(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the vectors that the last, linear layer of the network classifies.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Feature vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return self._apply(self.module_.forward_features, X).numpy()
+
+    def _build_network(self, batch: ImageBatch) -> ImageNetwork:
+        try:
+            return build(**self.network_config_)
+        except ValueError as error:
+            if batch.ndim == 2 and self.image_shape is None:
+                error.add_note("X is flat: tell how to read it by image_shape=(height, width, 3).")
+            raise
+
+    def _train(
+        self, pixels: Tensor, targets: NDArray[np.intp], device: torch.device, seed: int
+    ) -> NeuralNetClassifier:
+        data = TensorDataset(pixels, torch.from_numpy(targets))
+        callbacks: list[Callback] = [GradientNormClipping(1.0)]
+        stopper = None
+        held_out = None
+        if self.early_stopping:
+            kept, held = train_test_split(
+                np.arange(len(targets)),
+                test_size=self.validation_fraction,
+                stratify=targets,
+                random_state=seed,
+            )
+            data, held_out = TensorDataset(*data[kept]), TensorDataset(*data[held])
+            stopper = EarlyStopping(patience=self.n_iter_no_change, load_best=True)
+            callbacks.append(stopper)
+        n_batches = len(_Batches(data, self.batch_size, training=True))
+        callbacks.append(
+            LRScheduler(
+                torch.optim.lr_scheduler.OneCycleLR,
+                step_every="batch",
+                event_name=None,
+                max_lr=self.learning_rate,
+                total_steps=self.epochs * n_batches,
+                anneal_strategy="linear",
+                cycle_momentum=False,
+            )
+        )
+        if self.verbose:
+            n_held = len(_Batches(held_out, self.batch_size)) if held_out else 0
+            callbacks.append(ProgressBar(n_batches + n_held))
+        net = NeuralNetClassifier(
+            self.module_,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.learning_rate,
+            max_epochs=self.epochs,
+            batch_size=self.batch_size,
+            iterator_train=_Batches,
+            iterator_train__training=True,
+            iterator_valid=_Batches,
+            train_split=predefined_split(held_out) if held_out else None,
+            callbacks=callbacks,
+            callbacks__valid_acc=None,
+            device=device,
+            verbose=0,
+        ).initialize()
+        # net.fit would take a user's Ctrl-C for the end of training, as it does early stopping.
+        net.notify("on_train_begin", X=data, y=None)
+        try:
+            net.fit_loop(data)
+        except KeyboardInterrupt:
+            if stopper is None or stopper.misses_ < self.n_iter_no_change:
+                raise
+        net.notify("on_train_end", X=data, y=None)
+        return net
+
+    def _apply(self, function: Callable[[Tensor], Tensor], X: ArrayLike) -> Tensor:
+        """Compute a function of the images, batch by batch, where the network is."""
+        batch = validate_images(self, X, reset=False)
+        assert isinstance(batch, ImageBatch)
+        if not self.value_range_.learned:
+            self.value_range_.check(batch.pixels)
+        pixels = _to_tensor(batch.pixels, self.value_range_)
+        device = next(self.module_.parameters()).device
+        with torch.inference_mode():
+            parts = [function(part.to(device)).cpu() for part in pixels.split(self.batch_size)]
+        return torch.cat(parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        module = state.pop("module_", None)
+        if module is not None:
+            state["weights_"] = save_safetensors(module.network.state_dict())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        weights = state.pop("weights_", None)
+        super().__setstate__(state)
+        if weights is not None:
+            with torch.device("meta"):  # no memory, no time and no randomness for initial weights
+                network = build(**self.network_config_)
+            network.load_state_dict(load_safetensors(weights), assign=True)
+            try:
+                device = _find_device(self.device)
+            except ValueError:  # fitted on a machine that had it
+                device = _find_device("auto")
+            self.module_ = _PixelNetwork(network).eval().to(device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class _PixelNetwork(nn.Module):
+    """A network behind the scaling that its input needs: channel-last pixels to logits."""
+
+    def __init__(self, network: ImageNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network(_scale(pixels))
+
+    def forward_features(self, pixels: Tensor) -> Tensor:
+        return self.network.forward_features(_scale(pixels))
+
+
+def _scale(pixels: Tensor) -> Tensor:
+    """Turn channel-last uint8, or floats on [0, 1], into channel-first floats on [−1, 1].
+
+    So the negative of an image is the image times −1.
+    """
+    if pixels.dtype == torch.uint8:
+        pixels = pixels.float() / 255
+    return 2 * pixels.permute(0, 3, 1, 2) - 1
+
+
+class _Batches:
+    """Batches of a data set, each taken by one index; a DataLoader would stack single images.
+
+    In training they are shuffled, and a last batch of one image is left out, for it has no variance
+    that batch normalization could work with.
+    """
+
+    def __init__(self, dataset: TensorDataset, batch_size: int, training: bool = False) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.training = training
+
+    def __len__(self) -> int:
+        n_batches, rest = divmod(len(self.dataset), self.batch_size)
+        return n_batches + (rest > (1 if self.training and n_batches else 0))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        n = len(self.dataset)
+        order = torch.randperm(n) if self.training else torch.arange(n)
+        for chunk in order.split(self.batch_size)[: len(self)]:
+            yield self.dataset[chunk]
+
+
+def _to_tensor(pixels: NDArray[Any], value_range: ValueRange) -> Tensor:
+    """Keep uint8, and bring floats to 32 bits on [0, 1]."""
+    if pixels.dtype != np.uint8:
+        low, high = value_range.low, value_range.high
+        pixels = ((pixels - low) / (high - low)).astype(np.float32)
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+
+
+def _find_device(name: str) -> torch.device:
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    try:
+        device = torch.device(name)
+        if available[device.type]:
+            return device
+    except (RuntimeError, KeyError):
+        pass
+    there = ", ".join(repr(kind) for kind, there in available.items() if there)
+    raise ValueError(f"device={name!r} is not available here; expected 'auto' or one of {there}.")

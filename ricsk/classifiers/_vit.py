@@ -1,0 +1,154 @@
+"""`ViTClassifier`: a vision transformer as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils._param_validation import Interval
+
+from ricsk.classifiers._base import TorchClassifier
+
+__all__ = ["ViTClassifier"]
+
+
+class ViTClassifier(TorchClassifier):
+    """Classify images by a vision transformer, trained from scratch.
+
+    The patches of the image are the words of a transformer [1]_. A key can be moved into its patch
+    and position embeddings, for encryptions that treat all patches alike [2]_.
+
+    The defaults are for small images and a processor without accelerator. Without pre-training on
+    many images it is the weakest of the classifiers: take `CNNClassifier` or `ConvMixerClassifier`
+    where you can choose. ViT-B/16 is ``dim=768, depth=12, n_heads=12, patch_size=16``.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a token's vector. A multiple of `n_heads`.
+    depth : int
+        Number of blocks.
+    n_heads : int
+        Attention heads in a block.
+    mlp_ratio : int
+        Hidden units of a block's perceptron, in multiples of `dim`.
+    patch_size : int
+        Side of a patch, in pixels. It must divide the sides of the images.
+    epochs : int
+        Passes over the training images.
+    batch_size : int
+        Images in a step of training, and how many are held at a time in prediction; at least 2.
+    learning_rate : float
+        Largest learning rate of the optimizer, AdamW: it rises to it linearly over the first three
+        tenths of the steps and falls to almost zero over the rest.
+    weight_decay : float
+        Decoupled weight decay of AdamW.
+    early_stopping : bool
+        Whether to hold out a stratified part of the training images, stop when the loss on it does
+        not fall any more, and keep the weights of the best epoch.
+    validation_fraction : float
+        Part of the training images to hold out, between 0 and 1. Used with `early_stopping` only.
+    n_iter_no_change : int
+        Epochs without improvement after which to stop. Used with `early_stopping` only.
+    image_shape : tuple of int, optional
+        ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds.
+        Without it each row is read as a grey image that is one pixel high.
+    device : str
+        Where to compute: "auto" (a CUDA device, else MPS, else the CPU), or a device of torch. It
+        is chosen in `fit`, and again when a fitted classifier is read back; one that the reading
+        machine lacks then counts as "auto".
+    random_state : int, RandomState or None
+        Decides on initial weights, the order of images and what is held out. An int gives the same
+        classifier every time, on one machine.
+    verbose : int
+        Whether to show a progress bar for each epoch, on the standard error stream.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    module_ : torch.nn.Module
+        From channel-last images, uint8 or floats on [0, 1], to logits: a scaling to [−1, 1], and
+        `module_.network`.
+    network_config_ : dict
+        Name, image shape, number of classes and sizes of the network, as `ricsk.nn.build` takes
+        them.
+    history_ : list of dict
+        For each epoch its number, `epoch`, and the mean losses `train_loss` and, with
+        `early_stopping`, `valid_loss`.
+    n_iter_ : int
+        Epochs trained.
+    image_shape_in_ : tuple of int
+        Height, width and channels of the images.
+    n_features_in_ : int
+        Their product.
+    feature_names_in_ : ndarray of str
+        Names of the columns, if `X` was a data frame.
+    value_range_ : ValueRange
+        The floating-point values of black and white.
+
+    References
+    ----------
+    .. [1] A. Dosovitskiy et al., "An image is worth 16x16 words: Transformers for image
+       recognition at scale", ICLR, 2021, section 3.1.
+    .. [2] H. Kiya, R. Iijima, A. MaungMaung and Y. Kinoshita, "Image and model transformation with
+       secret key for vision transformer", IEICE Transactions on Information and Systems, 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from ricsk.classifiers import ViTClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X.reshape(-1, 8, 8) / 16
+    >>> classifier = ViTClassifier(dim=32, depth=2, epochs=10, learning_rate=0.01, random_state=0)
+    >>> classifier.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
+    True
+    """
+
+    _network = "vit"
+    _sizes = ("dim", "depth", "n_heads", "mlp_ratio", "patch_size")
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **TorchClassifier._parameter_constraints,
+        **{size: [Interval(Integral, 1, None, closed="left")] for size in _sizes},
+    }
+
+    def __init__(
+        self,
+        *,
+        dim: int = 64,
+        depth: int = 4,
+        n_heads: int = 4,
+        mlp_ratio: int = 2,
+        patch_size: int = 4,
+        epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 0.005,
+        weight_decay: float = 0.01,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        image_shape: tuple[int, ...] | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            image_shape=image_shape,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.dim = dim
+        self.depth = depth
+        self.n_heads = n_heads
+        self.mlp_ratio = mlp_ratio
+        self.patch_size = patch_size

@@ -1,0 +1,9 @@
+"""Networks in torch alone, by name; the classifiers around them are in `ricsk.classifiers`."""
+
+from ricsk.nn._network import ImageNetwork
+from ricsk.nn._registry import build, names, register
+from ricsk.nn.cnn import CNN
+from ricsk.nn.convmixer import ConvMixer
+from ricsk.nn.vit import ViT
+
+__all__ = ["CNN", "ConvMixer", "ImageNetwork", "ViT", "build", "names", "register"]

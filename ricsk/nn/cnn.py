@@ -1,0 +1,90 @@
+"""A small residual network, for the processors that everybody has."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ricsk.nn._network import ImageNetwork
+from ricsk.nn._registry import register
+
+__all__ = ["CNN"]
+
+
+@register("cnn")
+class CNN(ImageNetwork):
+    """A convolution, and a few blocks that pool and then add a residual, as in He et al.
+
+    Every block halves the sides of the image, rounding up, so that images of any size will do, and
+    every block but the first doubles the channels.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        ``(height, width, channels)``.
+    n_classes : int
+        Number of logits.
+    width : int
+        Channels of the first block.
+    depth : int
+        Number of blocks.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR, 2016,
+    section 3.
+
+    Examples
+    --------
+    >>> from ricsk.nn import CNN
+    >>> network = CNN((32, 32, 3), 10, width=32, depth=3)
+    >>> network.head
+    Linear(in_features=128, out_features=10, bias=True)
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    298026
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], n_classes: int, width: int = 32, depth: int = 3
+    ) -> None:
+        widths = [width * 2**block for block in range(depth)]
+        super().__init__(widths[-1], n_classes)
+        self.stem = _convolution(image_shape[2], width)
+        self.blocks = nn.Sequential(
+            *(_Block(before, after) for before, after in pairwise([width, *widths]))
+        )
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Compute the vectors that the head classifies: the mean of the last block's positions.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, height, width)
+            Floating-point images.
+
+        Returns
+        -------
+        Tensor of shape (n, width × 2^(depth − 1))
+        """
+        return self.blocks(self.stem(x)).mean(dim=(2, 3))
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.widen = _convolution(before, after)
+        self.residual = _convolution(after, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Strides in place of pooling are quicker, but cost ten points of accuracy on 5,000 images
+        # of CIFAR-10.
+        x = F.max_pool2d(self.widen(x), 2, ceil_mode=True)
+        return x + self.residual(x)
+
+
+def _convolution(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
+    )
