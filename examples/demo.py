@@ -104,7 +104,7 @@ def draw(path: Path, small: list[np.ndarray], key: SecretKey, wrong_key: SecretK
     rows.append((plain, ciphertext, back, wrong))
 
     titles = ["plain", "encrypted", "decrypted", "decrypted with a wrong key"]
-    figure = Figure(figsize=(12, 2.2 * len(rows)), layout="compressed")
+    figure = Figure(figsize=(12, 2.1 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 4)
     for line, images in zip(axes, rows, strict=True):
         for axis, image in zip(line, images, strict=True):
