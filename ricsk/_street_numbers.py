@@ -67,8 +67,8 @@ def _texture(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return blotches between about -0.3 and 0.3, of one random coarseness."""
     cells = int(rng.integers(2, 17))
     grid = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
-    blotches = np.asarray(grid.resize((size, size)), dtype=np.float32)[..., np.newaxis] / np.float32(255)
-    return (blotches - 0.5) * np.float32(rng.uniform(0, 0.6))
+    blotches = np.asarray(grid.resize((size, size)), dtype=np.float32)[..., np.newaxis]
+    return (blotches / 255 - 0.5) * np.float32(rng.uniform(0, 0.6))
 
 
 def _ink(digit: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
