@@ -68,7 +68,7 @@ def _texture(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     cells = int(rng.integers(2, 17))
     grid = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
     blotches = np.asarray(grid.resize((size, size)), dtype=np.float32)[..., np.newaxis]
-    return (blotches / 255 - 0.5) * np.float32(rng.uniform(0, 0.6))
+    return (blotches / np.float32(255) - 0.5) * np.float32(rng.uniform(0, 0.6))
 
 
 def _ink(digit: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
