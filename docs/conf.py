@@ -1,5 +1,8 @@
 from importlib.metadata import version as installed_version
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 project = "ricsk"
 author = "The ricsk developers"
 copyright = "2026, " + author
@@ -8,10 +11,10 @@ version = release = installed_version("ricsk")
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
 ]
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"ricsk {version}"
 # Inherited docstrings of scikit-learn refer to its own pages, which are not read without network.
@@ -23,3 +26,16 @@ autodoc_inherit_docstrings = True
 numpydoc_show_class_members = True
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
+
+
+def setup(app):
+    """Write formulas as MathML, which browsers draw without a script from the network."""
+
+    def renderer(as_block):
+        def visit(translator, node):
+            translator.body.append(str(tex2mathml(node.astext(), as_block=as_block)))
+            raise SkipNode
+
+        return visit, None
+
+    app.add_html_math_renderer("mathml", renderer(False), renderer(True))
