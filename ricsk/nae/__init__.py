@@ -1,0 +1,25 @@
+"""Noise-like adversarial examples: noise that a given classifier reads as a given label.
+
+`view_classifier` turns a fitted classifier into a differentiable function of pixels; `find_noise`
+searches with it, and `ClassPatterns` makes most searches needless. `find_noise_by_queries` searches
+where there is no such function.
+"""
+
+from ricsk.nae._estimators import NoViewError
+from ricsk.nae._likeness import NoiseLikeness, noise_likeness
+from ricsk.nae._patterns import ClassPatterns
+from ricsk.nae._queries import find_noise_by_queries
+from ricsk.nae._search import NoiseResult, find_noise
+from ricsk.nae._views import ClassifierView, view_classifier
+
+__all__ = [
+    "ClassPatterns",
+    "ClassifierView",
+    "NoViewError",
+    "NoiseLikeness",
+    "NoiseResult",
+    "find_noise",
+    "find_noise_by_queries",
+    "noise_likeness",
+    "view_classifier",
+]

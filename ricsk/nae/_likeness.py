@@ -1,0 +1,82 @@
+"""How much noise shows of the image that it stands for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["NoiseLikeness", "noise_likeness"]
+
+
+class NoiseLikeness(NamedTuple):
+    """Correlations of each noise image; near 0 where it looks like noise.
+
+    Parameters
+    ----------
+    image : ndarray of shape (n,)
+        With the image that it stands for.
+    class_mean : ndarray of shape (n,)
+        With the mean of all images of the same label.
+    """
+
+    image: NDArray[np.float64]
+    class_mean: NDArray[np.float64]
+
+
+def noise_likeness(
+    pixels: NDArray[np.uint8], X: NDArray[np.uint8], labels: ArrayLike
+) -> NoiseLikeness:
+    r"""Compute how much noise-like images resemble the images and classes that they stand for.
+
+    Pearson's correlation of all values of an image. For independent noise it has the mean 0 and
+    the standard deviation :math:`1/\sqrt{hwc - 1}`.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, height, width, channels)
+        Noise-like images.
+    X : ndarray of shape (n, height, width, channels)
+        The images that they stand for.
+    labels : array-like of shape (n,)
+        The labels of the images.
+
+    Returns
+    -------
+    NoiseLikeness
+        An image without any contrast has the correlation 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    >>> noise_likeness(255 - X, X, labels=[0, 1, 2, 3]).image
+    array([-1., -1., -1., -1.])
+    """
+    labels = np.asarray(labels)
+    if pixels.shape != X.shape or labels.shape != X.shape[:1]:
+        raise ValueError(
+            f"pixels have the shape {pixels.shape}, X {X.shape}, labels {labels.shape}; expected "
+            "as many of each, and images of one shape."
+        )
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    flat = X.reshape(len(X), -1).astype(np.float64)
+    means = np.zeros((len(counts), flat.shape[1]))
+    np.add.at(means, index, flat)
+    noise = pixels.reshape(len(X), -1)
+    return NoiseLikeness(
+        _correlation(noise, flat), _correlation(noise, (means / counts[:, None])[index])
+    )
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    a, b = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.where(norms > 0, norms, 1)

@@ -1,0 +1,215 @@
+"""One pattern for each class, which makes almost any noise read as that class."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ricsk.images import ImageShape
+from ricsk.nae._views import ClassifierView
+
+__all__ = ["ClassPatterns"]
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class ClassPatterns:
+    """One additive pattern for each class of a classifier.
+
+    Noise plus the pattern of a class, clipped to 0..255, is read by the classifier as that class,
+    for almost any noise; and so are mixtures of that with an image. Adding integers gives the same
+    everywhere, so nothing has to be searched for again when an image is recovered. A pattern
+    follows from the classifier, a public seed and public images: it is no secret, and part of the
+    state of whatever uses it.
+
+    Parameters
+    ----------
+    patterns : ndarray of shape (n_classes, height, width, channels), int8 or int16
+        What to add, in levels.
+
+    See Also
+    --------
+    find_noise : Searches for each image, where a pattern does not do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from ricsk.nae import ClassPatterns, view_classifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
+    >>> patterns = ClassPatterns.fit(view_classifier(classifier, high=16), (8, 8, 1))
+    >>> noise = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    >>> classifier.predict(patterns.apply(noise, [0, 1, 2, 3, 4]).reshape(5, 64) * (16 / 255))
+    array([0, 1, 2, 3, 4])
+    """
+
+    patterns: NDArray[Any]
+
+    @classmethod
+    def fit(
+        cls,
+        view: ClassifierView,
+        image_shape: ImageShape,
+        *,
+        amplitude: float = 0.5,
+        content: NDArray[np.uint8] | None = None,
+        kappa: float = 5.0,
+        max_steps: int = 300,
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> ClassPatterns:
+        """Find patterns for all classes.
+
+        Adam lowers the mean of max(κ − margin, 0) over random mixtures α·z + (1 − α)·c, where z is
+        random noise plus pattern, clipped, α is between 0.4 and 1, and c is content. It ends when
+        all of some other noises, at least 256 and two for each class, have the margin κ at α = 1
+        and at α = 0.5.
+
+        Parameters
+        ----------
+        view : ClassifierView
+            From `view_classifier`.
+        image_shape : tuple of int
+            Height, width and channels.
+        amplitude : float
+            The largest absolute value in a pattern, as a fraction of 255: more than 0, at most 1.
+            Smaller patterns are harder to see in the noise, and fail more often.
+        content : ndarray of shape (n, height, width, channels), uint8, optional
+            Images to mix in. Their pixels are shuffled, and half of them negated, as they are when
+            they have been scrambled. By default, uniform noise.
+        kappa : float
+            The margin to reach, as `ClassifierView.margins` measures it.
+        max_steps : int
+            Steps after which to end in any case.
+        device : str
+            Where to compute, as torch calls it.
+        seed : int
+            Decides on noise and mixtures. The same seed gives the same patterns on one machine.
+
+        Returns
+        -------
+        ClassPatterns
+
+        Raises
+        ------
+        ValueError
+            If `amplitude` or the shape of `content` is out of range.
+        """
+        bound = int(255 * amplitude)
+        if not (0 < amplitude <= 1 and bound):
+            raise ValueError(f"amplitude={amplitude!r}: expected more than 1/255 and at most 1.")
+        if content is not None and content.shape[1:] != tuple(image_shape):
+            raise ValueError(
+                f"the images of content have the shape {content.shape[1:]}, but "
+                f"image_shape={tuple(image_shape)}."
+            )
+        view = copy.deepcopy(view).to(device, torch.float32)
+        mix = _Mixtures(image_shape, content, device, seed)
+        with torch.no_grad():
+            n_classes = view.scores(mix.noise(1)).shape[1]
+        held_out = [mix.draw(_BATCH) for _ in range(max(4, -(-2 * n_classes // _BATCH)))]
+
+        pattern = torch.zeros(n_classes, *image_shape, device=device, requires_grad=True)
+        adam = torch.optim.Adam([pattern], lr=0.1 * bound)
+        for step in range(max_steps):
+            targets = _targets(step, n_classes, device)
+            noise, other = mix.draw(_BATCH)
+            margins = view.margins(
+                _mixed(noise + pattern[targets], other, mix.alpha(_BATCH)), targets
+            )
+            # a little more than is asked for, so that noise not seen here has the margin, too
+            loss = (1.2 * kappa - margins).relu().mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            with torch.no_grad():
+                pattern.clamp_(-bound, bound)
+            if step % 10 == 9 and _holds(view, pattern.detach().round(), held_out, kappa):
+                break
+        dtype = np.int8 if bound <= 127 else np.int16
+        return cls(pattern.detach().round().cpu().numpy().astype(dtype))
+
+    def apply(self, noise: NDArray[np.uint8], targets: ArrayLike) -> NDArray[np.uint8]:
+        """Add the patterns of the targets to noise.
+
+        Parameters
+        ----------
+        noise : ndarray of shape (n, height, width, channels), uint8
+            Noise.
+        targets : array-like of shape (n,), int
+            Positions in the classifier's `classes_`.
+
+        Returns
+        -------
+        ndarray of shape (n, height, width, channels), uint8
+            Their sums, clipped to 0..255.
+
+        Raises
+        ------
+        IndexError
+            If there is no such class.
+        """
+        added = noise + self.patterns[np.asarray(targets)].astype(np.int16)
+        return np.clip(added, 0, 255).astype(np.uint8)
+
+
+class _Mixtures:
+    """Random noise, and what to mix it with, as levels."""
+
+    def __init__(
+        self, shape: ImageShape, content: NDArray[np.uint8] | None, device: str, seed: int
+    ) -> None:
+        self.shape, self.device = shape, device
+        self.content = None if content is None else torch.from_numpy(content).flatten(1)
+        # of the CPU, so that a seed means the same on every device
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def noise(self, n: int) -> Tensor:
+        levels = torch.randint(256, (n, *self.shape), generator=self.generator)
+        return levels.to(self.device, torch.float32)
+
+    def alpha(self, n: int) -> Tensor:
+        return 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=self.generator).to(self.device)
+
+    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw noise, and content with its pixels shuffled and half of the images negated."""
+        noise = self.noise(n)
+        if self.content is None:
+            return noise, self.noise(n)
+        chosen = self.content[torch.randint(len(self.content), (n,), generator=self.generator)]
+        order = torch.rand(chosen.shape, generator=self.generator).argsort(dim=1)
+        negated = torch.randint(2, (n, 1), generator=self.generator).bool()
+        shuffled = chosen.gather(1, order)
+        levels = torch.where(negated, 255 - shuffled, shuffled).to(self.device, torch.float32)
+        return noise, levels.view_as(noise)
+
+
+def _targets(batch: int, n_classes: int, device: str) -> Tensor:
+    """Return the classes of a batch, which go round over all of them."""
+    return (torch.arange(_BATCH, device=device) + batch * _BATCH) % n_classes
+
+
+def _mixed(noise: Tensor, other: Tensor, alpha: Tensor | float) -> Tensor:
+    return alpha * noise.clamp(0, 255) + (1 - alpha) * other
+
+
+@torch.no_grad()
+def _holds(
+    view: ClassifierView, pattern: Tensor, held_out: list[tuple[Tensor, Tensor]], kappa: float
+) -> bool:
+    for batch, (noise, other) in enumerate(held_out):
+        targets = _targets(batch, len(pattern), str(pattern.device))
+        for alpha in (0.5, 1.0):
+            levels = _mixed(noise + pattern[targets], other, alpha).round()
+            if (view.margins(levels, targets) < kappa).any():
+                return False
+    return True

@@ -1,0 +1,300 @@
+"""Search with gradients for pixels that a classifier reads as a target, starting from noise."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ricsk.nae._views import ClassifierView
+
+__all__ = ["NoiseResult", "find_noise"]
+
+# At a time: enough for the processor, few enough that a large network's activations fit in memory.
+_CHUNK_VALUES = 25_000
+
+
+@dataclass(frozen=True)
+class NoiseResult:
+    """Noise-like images, and how far their search came.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, height, width, channels), uint8
+        The images.
+    reached : ndarray of shape (n,), bool
+        Whether these very pixels meet the target.
+    passes : ndarray of shape (n,), int64
+        How many passes through the classifier led to these pixels: what makes them again. 0 are
+        the pixels of the noise.
+    """
+
+    pixels: NDArray[np.uint8]
+    reached: NDArray[np.bool_]
+    passes: NDArray[np.int64]
+
+
+def find_noise(
+    view: ClassifierView,
+    noise: NDArray[np.uint8],
+    targets: ArrayLike,
+    *,
+    solver: Literal["search", "cw"] = "search",
+    kappa: float = 5.0,
+    tolerance: float = 0.02,
+    max_passes: int = 150,
+    passes: ArrayLike | None = None,
+) -> NoiseResult:
+    """Change noise until a classifier reads it as the targets.
+
+    Every image is searched for by itself, in float64 on the CPU. The same noise, targets, solver
+    and `kappa` give the same pixels in any batch and order and for any number of threads. Another
+    machine may add numbers in another order and end a search one pass earlier or later, when a
+    margin meets `kappa` to the last bit, so give it the number of passes.
+
+    Parameters
+    ----------
+    view : ClassifierView
+        From `view_classifier`.
+    noise : ndarray of shape (n, height, width, channels), uint8
+        Where to start.
+    targets : array-like
+        Labels, as positions in the classifier's `classes_`, of shape (n,) and an integer type; or
+        probabilities of all classes, of shape (n, n_classes), floating-point.
+    solver : {"search", "cw"}
+        "search" takes steps of Adam on the pixels, looks at the rounded image, and ends for an
+        image when that meets the target. "cw" is the solver of the paper, for labels: Adam at 0.01
+        in tanh space for `max_passes` passes. If the loss of an image has risen after a tenth of
+        them, its search ends there; otherwise its iterate is taken that is read as the target and
+        is farthest from the noise. The authors' code stops all images of a batch by their mean.
+    kappa : float
+        The margin to reach, as `ClassifierView.margins` measures it: the "adversarial extent" of
+        the paper. It is not used for probabilities.
+    tolerance : float
+        For probabilities: the largest total variation (half the sum of absolute differences)
+        between the target and what the classifier finds. The largest probability must be of the
+        same class, too.
+    max_passes : int
+        How often an image may pass through the classifier.
+    passes : array-like of shape (n,), int, optional
+        The `passes` of an earlier result, to make its pixels again. Then no stopping rule is
+        applied, and `max_passes` is not used.
+
+    Returns
+    -------
+    NoiseResult
+        An image has `reached` its target, if its pixels have a margin of at least `kappa`, or
+        probabilities within the `tolerance`. With "cw", which does not ask for it, it is enough
+        that the classifier predicts the target.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not fit each other.
+    TypeError
+        If probabilities are asked for and the classifier has none.
+
+    References
+    ----------
+    The seed paper of RIC, section 4.1, equations (1) to (4). N. Carlini and D. Wagner, "Towards
+    evaluating the robustness of neural networks", IEEE S&P, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from ricsk.nae import find_noise, view_classifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
+    >>> noise = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    >>> found = find_noise(view_classifier(classifier, high=16), noise, [0, 1, 2, 3, 4])
+    >>> classifier.predict(found.pixels.reshape(5, 64) * (16 / 255))
+    array([0, 1, 2, 3, 4])
+    >>> again = find_noise(
+    ...     view_classifier(classifier, high=16), noise[:1], [0], passes=found.passes[:1]
+    ... )
+    >>> np.array_equal(again.pixels, found.pixels[:1])
+    True
+    """
+    check_noise(noise)
+    if solver not in ("search", "cw"):
+        raise ValueError(f"solver={solver!r}: expected 'search' or 'cw'.")
+    limits = check_passes(passes, len(noise), max_passes, least=0 if solver == "cw" else 1)
+    wanted = torch.from_numpy(check_targets(targets, len(noise)))
+    if wanted.is_floating_point() and solver == "cw":
+        raise ValueError('solver="cw" is for labels; take solver="search" for probabilities.')
+
+    def solve(noise: Tensor, wanted: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        replay = passes is not None
+        if solver == "cw":
+            return _cw(view, wanted, kappa, noise, limits, replay)
+        if wanted.is_floating_point():
+            return _search(_probabilities(view, wanted, tolerance), 0.03, noise, limits, replay)
+        return _search(_labels(view, wanted, kappa), 0.1, noise, limits, replay)
+
+    levels = torch.from_numpy(noise.astype(np.float64))
+    size = max(1, _CHUNK_VALUES // noise[0].size)
+    parts = map(solve, levels.split(size), wanted.split(size), torch.from_numpy(limits).split(size))
+    pixels, reached, used = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return NoiseResult(pixels.astype(np.uint8), reached, used)
+
+
+def check_noise(noise: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if noise.ndim != 4 or noise.dtype != np.uint8 or len(noise) == 0:
+        raise ValueError(
+            f"noise has the shape {noise.shape} and the dtype {noise.dtype}; expected (n, height, "
+            "width, channels) with n of at least 1, and uint8."
+        )
+    return noise
+
+
+def check_passes(
+    passes: ArrayLike | None, n: int, max_passes: int, least: int = 1
+) -> NDArray[np.int64]:
+    """Return how many passes each image may or, to make it again, must take."""
+    limits = np.full(n, operator.index(max_passes)) if passes is None else np.asarray(passes)
+    if max_passes < 1:
+        raise ValueError(f"max_passes={max_passes!r}: expected an integer of at least 1.")
+    if limits.dtype.kind not in "iu" or limits.shape != (n,) or limits.min() < least:
+        raise ValueError(
+            f"passes={passes!r}: expected {n} integers of at least {least}, the passes of an "
+            "earlier result."
+        )
+    return limits.astype(np.int64)
+
+
+def check_targets(targets: ArrayLike, n: int) -> NDArray[Any]:
+    array = np.asarray(targets)
+    if array.dtype.kind in "iu" and array.shape == (n,) and array.min() >= 0:
+        return array.astype(np.int64)
+    if array.dtype.kind == "f" and array.ndim == 2 and len(array) == n:
+        array = array.astype(np.float64)
+        if (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-4):
+            return array / array.sum(axis=1, keepdims=True)
+    raise ValueError(
+        f"targets have the shape {array.shape} and the dtype {array.dtype}; expected {n} positions "
+        f"in classes_ (integers, not labels), or {n} rows of probabilities that sum to 1."
+    )
+
+
+Goal = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From levels, and which images they are of, to each one's loss and whether it is met."""
+
+
+def _labels(view: ClassifierView, targets: Tensor, kappa: float) -> Goal:
+    def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        margins = view.margins(levels, targets[which])
+        return -margins, margins >= kappa
+
+    return goal
+
+
+def _probabilities(view: ClassifierView, targets: Tensor, tolerance: float) -> Goal:
+    def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        wanted, found = targets[which], view.log_proba(levels)
+        variation = (found.exp() - wanted).abs().sum(dim=1) / 2
+        same = found.argmax(dim=1) == wanted.argmax(dim=1)
+        # the Kullback-Leibler divergence, up to a constant
+        return -(wanted * found).sum(dim=1), same & (variation <= tolerance)
+
+    return goal
+
+
+class _Adam:
+    """The direction of Adam (Kingma and Ba, 2015), for images that leave one by one."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
+        self.t = 0
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        self.t += 1
+        self.first = 0.9 * self.first + 0.1 * gradient
+        self.second = 0.999 * self.second + 0.001 * gradient**2
+        scale = (self.second / (1 - 0.999**self.t)).sqrt() + 1e-8
+        return self.first / (1 - 0.9**self.t) / scale
+
+    def keep(self, which: Tensor) -> None:
+        self.first, self.second = self.first[which], self.second[which]
+
+
+def _search(
+    goal: Goal, step: float, noise: Tensor, limits: Tensor, replay: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    found, reached = noise.clone(), torch.zeros(len(noise), dtype=torch.bool)
+    passes = limits.clone()
+    active = torch.arange(len(noise))
+    x, adam = noise / 255, _Adam(noise)
+    for t in count(1):
+        # The gradient is taken at the rounded image. So rounding errors of the classifier in its
+        # last bits do not grow from pass to pass: a pass sees the same integers.
+        levels = (255 * x).round().requires_grad_()
+        loss, met = goal(levels, active)
+        leaving = limits[active] == t
+        if not replay:
+            leaving |= met
+        left = active[leaving]
+        found[left], reached[left], passes[left] = levels.detach()[leaving], met[leaving], t
+        staying = ~leaving
+        if not staying.any():
+            return found, reached, passes
+        (gradient,) = torch.autograd.grad(loss[staying].sum(), levels)
+        active, x = active[staying], x[staying]
+        adam.keep(staying)
+        x = (x - step * adam.direction(255 * gradient[staying])).clamp(0, 1)
+    raise AssertionError("unreachable")
+
+
+def _cw(
+    view: ClassifierView,
+    targets: Tensor,
+    kappa: float,
+    noise: Tensor,
+    limits: Tensor,
+    replay: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    found, passes = noise.clone(), torch.zeros_like(limits)
+    active = (limits > 0).nonzero()[:, 0]
+    start = noise[active] / 255
+    w = (2 * start - 1).clamp(-1 + 1e-6, 1 - 1e-6).atanh()
+    adam = _Adam(w)
+    farthest = torch.ones(len(noise), dtype=noise.dtype)
+    cost = torch.full_like(farthest, torch.inf)
+    for t in count(1):
+        if not len(active):
+            break
+        w.requires_grad_()
+        x = (w.tanh() + 1) / 2
+        margins = view.margins(255 * x, targets[active])
+        loss = 10 * (-margins).clamp_min(-kappa)
+        (gradient,) = torch.autograd.grad(loss.sum(), w)
+        w, x, loss, margins = w.detach(), x.detach(), loss.detach(), margins.detach()
+
+        leaving = limits[active] == t
+        if replay:
+            taken = leaving
+        else:
+            distance = ((x - start) ** 2).sum(dim=(1, 2, 3))
+            taken = (margins > 0) & (distance > farthest[active])
+            farthest[active[taken]] = distance[taken]
+            if (t - 1) % max(1, int(limits[0]) // 10) == 0:
+                risen = loss > cost[active]
+                cost[active] = loss
+                leaving, taken = leaving | risen, taken | risen
+        found[active[taken]], passes[active[taken]] = (255 * x[taken]).round(), t
+
+        staying = ~leaving
+        w = (w - 0.01 * adam.direction(gradient))[staying]
+        adam.keep(staying)
+        active, start = active[staying], start[staying]
+    with torch.no_grad():
+        reached = view.margins(found, targets) > 0
+    return found, reached, passes

@@ -1,0 +1,233 @@
+"""Views: what a fitted classifier computes, as a differentiable function of pixel levels."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from torch import Tensor, nn
+
+from ricsk.nae._estimators import NoViewError, VotingHead, affine_step, build_head
+
+__all__ = ["ClassifierView", "view_classifier"]
+
+
+class ClassifierView(nn.Module):
+    """A fitted classifier as a function of pixel levels, made by `view_classifier`.
+
+    It computes in float64 on the CPU, with a copy of the classifier's weights: in float32, the
+    order in which a machine adds numbers changes what a search finds. Where that does not matter,
+    ``copy.deepcopy(view).float()`` is faster.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        From levels to one score for each class.
+    probabilistic : bool
+        Whether the softmax of the scores is what the classifier's `predict_proba` returns.
+
+    Attributes
+    ----------
+    probabilistic : bool
+        As given.
+    """
+
+    def __init__(self, body: nn.Module, probabilistic: bool) -> None:
+        super().__init__()
+        self.body = body
+        self.probabilistic = probabilistic
+
+    def scores(self, levels: Tensor) -> Tensor:
+        """Compute a score for each class; that of the predicted class is the largest.
+
+        Logits, one-versus-rest decisions, or, with two classes and one decision value, 0 and that
+        value. For support vector machines with a kernel, see `margins`.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (n, height, width, channels)
+            Levels on 0..255, of the dtype of the view.
+
+        Returns
+        -------
+        Tensor of shape (n, n_classes)
+            In the order of the classifier's `classes_`.
+        """
+        return self.body(levels)
+
+    def margins(self, levels: Tensor, targets: Tensor) -> Tensor:
+        """Compute by how much the classifier prefers a target to all other classes.
+
+        It is the score of the target less the largest other score. `SVC` and `NuSVC` compare the
+        classes in pairs; there it is the smallest of the target's decisions against the others.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (n, height, width, channels)
+            Levels on 0..255, of the dtype of the view.
+        targets : Tensor of shape (n,), int64
+            Positions in the classifier's `classes_`.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            In the units of the classifier's `decision_function`. Where positive, the classifier
+            predicts the target; where negative, another class. (Of three and more classes `SVC`
+            may predict one that loses against another; then all margins are negative.)
+        """
+        scores = self.scores(levels)
+        own = scores.gather(1, targets[:, None])[:, 0]
+        others = scores.scatter(1, targets[:, None], -torch.inf)
+        return own - others.max(dim=1).values
+
+    def log_proba(self, levels: Tensor) -> Tensor:
+        """Compute the logarithms of what the classifier's `predict_proba` returns.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (n, height, width, channels)
+            Levels on 0..255, of the dtype of the view.
+
+        Returns
+        -------
+        Tensor of shape (n, n_classes)
+
+        Raises
+        ------
+        TypeError
+            If the classifier has no probabilities that are the softmax of its scores.
+        """
+        if not self.probabilistic:
+            raise TypeError(
+                "the classifier has no probabilities, or not the softmax of its scores. Give "
+                "labels as targets, or take a classifier such as LogisticRegression."
+            )
+        return self.scores(levels).log_softmax(dim=1)
+
+
+class _VotingView(ClassifierView):
+    def margins(self, levels: Tensor, targets: Tensor) -> Tensor:
+        return self.scores(levels).gather(1, targets[:, None])[:, 0]
+
+
+def view_classifier(classifier: Any, *, low: float = 0.0, high: float = 255.0) -> ClassifierView:
+    """Make an exact, differentiable view of a fitted classifier.
+
+    Parameters
+    ----------
+    classifier : object
+        One of these, bare or in a `FrozenEstimator`:
+
+        - a classifier of this package, which is given levels as uint8 images;
+        - a torch.nn.Module from floats on [0, 1] of shape (n, channels, height, width) to logits,
+          whose classes are 0, 1, ..., seen in evaluation mode;
+        - a skorch NeuralNetClassifier with such a module, or with one that returns probabilities
+          for NLLLoss;
+        - a classifier of scikit-learn on flattened images: one with a linear decision function,
+          `MLPClassifier`, `SVC` or `NuSVC`;
+        - a `Pipeline` that ends in one of scikit-learn's, and whose earlier steps are
+          `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `PCA` or "passthrough".
+    low, high : float
+        What the levels 0 and 255 are in the flattened images of scikit-learn's classifiers. Not
+        used for the others.
+
+    Returns
+    -------
+    ClassifierView
+        The classifier is copied: later changes of it do not reach the view.
+
+    Raises
+    ------
+    NoViewError
+        If there is no exact view of this classifier. `find_noise_by_queries` needs none.
+    sklearn.exceptions.NotFittedError
+        If the classifier is not fitted.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
+    >>> view = view_classifier(classifier, high=16)  # these digits have values from 0 to 16
+    >>> levels = torch.from_numpy(X[:5] * 255 / 16).reshape(5, 8, 8, 1)
+    >>> view.scores(levels).argmax(dim=1)
+    tensor([0, 1, 2, 3, 4])
+    >>> bool((view.margins(levels, torch.arange(5)) > 0).all())
+    True
+    """
+    steps = _steps(classifier)
+    if not steps:
+        raise NoViewError(f"{classifier!r} holds no classifier.")
+    *earlier, last = steps
+    if not isinstance(last, nn.Module):
+        check_is_fitted(last)
+    body = None if earlier else _network(last)
+    view = ClassifierView
+    probabilistic = True
+    if body is None:
+        head, probabilistic = build_head(last)
+        body = nn.Sequential(_Values(low, high), *map(affine_step, earlier), head)
+        view = _VotingView if isinstance(head, VotingHead) else ClassifierView
+    body = copy.deepcopy(body).to("cpu", torch.float64).eval()
+    return view(body.requires_grad_(False), probabilistic)
+
+
+def _steps(estimator: Any) -> list[Any]:
+    """List what the images go through, without wrappers."""
+    if isinstance(estimator, FrozenEstimator):
+        return _steps(estimator.estimator)
+    if isinstance(estimator, Pipeline):
+        return [part for _, step in estimator.steps for part in _steps(step)]
+    return [] if estimator is None or isinstance(estimator, str) else [estimator]
+
+
+def _network(classifier: Any) -> nn.Module | None:
+    if isinstance(classifier, nn.Module):
+        return nn.Sequential(_ChannelsFirst(), classifier)
+    if isinstance(classifier, NeuralNetClassifier):
+        body = nn.Sequential(_ChannelsFirst(), classifier.module_)
+        if isinstance(classifier.criterion_, nn.NLLLoss):
+            return body.append(_Logarithm())
+        if isinstance(classifier.criterion_, nn.CrossEntropyLoss):
+            return body
+        raise NoViewError(
+            f"there is no view of a skorch net with the criterion {classifier.criterion_}; "
+            "expected CrossEntropyLoss or NLLLoss. Give its module instead if it returns logits."
+        )
+    if hasattr(classifier, "value_range_") and hasattr(classifier, "module_"):
+        # a classifier of this package, which stand above this one and cannot be imported
+        return nn.Sequential(_UnitRange(), classifier.module_)
+    return None
+
+
+class _UnitRange(nn.Module):
+    def forward(self, levels: Tensor) -> Tensor:
+        return levels / 255
+
+
+class _ChannelsFirst(nn.Module):
+    def forward(self, levels: Tensor) -> Tensor:
+        return levels.permute(0, 3, 1, 2) / 255
+
+
+class _Logarithm(nn.Module):
+    def forward(self, proba: Tensor) -> Tensor:
+        return proba.clamp_min(1e-300 if proba.dtype == torch.float64 else 1e-38).log()
+
+
+class _Values(nn.Module):
+    """From levels to the values of flattened images."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, levels: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) / 255 * levels.flatten(1)
