@@ -1,7 +1,7 @@
 """Classify images that the classifying machine may not see."""
 
 from ricsk.classifiers import CNNClassifier, ConvMixerClassifier, ViTClassifier
-from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor
+from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor
 from ricsk.keys import SecretKey
 from ricsk.private import PrivateClassifier
 
@@ -14,6 +14,7 @@ __all__ = [
     "LearnableEncryptor",
     "PixelEncryptor",
     "PrivateClassifier",
+    "RICEncryptor",
     "SecretKey",
     "ViTClassifier",
 ]

@@ -15,3 +15,7 @@ class WrongKeyError(ValueError):
 
 class SmallKeySpaceWarning(UserWarning):
     """An encryption has so few keys for this image size that trying them all comes into reach."""
+
+
+class TargetNotReachedError(ValueError):
+    """No ciphertext was found that the classifier reads as it reads the image."""

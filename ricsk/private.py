@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import ConvMixerClassifier
+from ricsk.images import flattened_for, with_image_shape
 
 __all__ = ["CloudHalf", "PrivateClassifier"]
 
@@ -71,7 +71,7 @@ class CloudHalf(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self.classifier.predict(_shaped_for(self.classifier, C))
+        return self.classifier.predict(flattened_for(self.classifier, np.asarray(C)))
 
     @available_if(lambda self: hasattr(self.classifier, "predict_proba"))
     def predict_proba(self, C: ArrayLike) -> NDArray[np.floating]:
@@ -87,7 +87,7 @@ class CloudHalf(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return self.classifier.predict_proba(_shaped_for(self.classifier, C))
+        return self.classifier.predict_proba(flattened_for(self.classifier, np.asarray(C)))
 
     def __sklearn_clone__(self) -> Self:
         return self
@@ -97,9 +97,11 @@ class CloudHalf(ClassifierMixin, BaseEstimator):
 
 
 class PrivateClassifier(ClassifierMixin, BaseEstimator):
-    """Train and predict on ciphertexts alone, with plain images at the client's side.
+    """An encryptor and a classifier that reads its ciphertexts, with plain images outside.
 
-    `fit` and `predict` take plain images and let the classifier see their ciphertexts only. The two
+    `fit` and `predict` take plain images. Where the encryptor's classifier learns on ciphertexts
+    (EtC, PE, LE, ELE), it never sees anything else. Where it learns on plain images (RIC), it is
+    trained on them first, at the client's side, and classifies ciphertexts from then on. The two
     halves work apart: `client_half` encrypts and decrypts with the key, `cloud_half` classifies
     what it is sent.
 
@@ -155,7 +157,7 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit the encryptor, encrypt the images, and train the classifier on the ciphertexts.
+        """Fit the encryptor and train the classifier, on ciphertexts or, for RIC, plain images.
 
         Parameters
         ----------
@@ -179,10 +181,16 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
                 "PrivateClassifier needs an encryptor; give one, for example "
                 "PrivateClassifier(EtCEncryptor(SecretKey.generate()))."
             )
-        classifier = ConvMixerClassifier() if self.classifier is None else self.classifier
+        classifier = clone(ConvMixerClassifier() if self.classifier is None else self.classifier)
         self.encryptor_ = clone(self.encryptor)
-        C = self.encryptor_.fit_transform(X, y)
-        self.classifier_ = clone(classifier).fit(_shaped_for(classifier, C), y)
+        if self.encryptor_.learns_on == "plain":
+            self.encryptor_.set_params(classifier=classifier).fit(X, y)
+            self.classifier_ = self.encryptor_.classifier_
+        else:
+            C = self.encryptor_.fit_transform(X, y)
+            if C.ndim == 2:
+                with_image_shape(classifier, self.encryptor_.ciphertext_shape_)
+            self.classifier_ = classifier.fit(flattened_for(classifier, C), y)
         self.n_features_in_ = self.encryptor_.n_features_in_
         if hasattr(self.encryptor_, "feature_names_in_"):
             self.feature_names_in_ = self.encryptor_.feature_names_in_
@@ -283,7 +291,9 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         return CloudHalf(self.classifier_)
 
     def client_half(self) -> FrozenEstimator:
-        """Make the part that stays with the owner: the fitted encryptor, and no weights.
+        """Make the part that stays with the owner: the fitted encryptor.
+
+        It holds no weights of the classifier, unless the encryptor needs them to encrypt (RIC).
 
         Returns
         -------
@@ -302,11 +312,3 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
 def _fitted_or_given(private: PrivateClassifier, method: str) -> bool:
     classifier = getattr(private, "classifier_", private.classifier)
     return classifier is None or hasattr(classifier, method)
-
-
-def _shaped_for(classifier: Any, images: ArrayLike) -> NDArray[Any]:
-    """Flatten images for a classifier that takes flat samples only."""
-    images = np.asarray(images)
-    if images.ndim > 2 and not get_tags(classifier).input_tags.three_d_array:
-        return images.reshape(len(images), -1)
-    return images

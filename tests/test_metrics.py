@@ -1,10 +1,43 @@
 import numpy as np
 import pytest
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from ricsk.metrics import psnr
+from ricsk import EtCEncryptor, PixelEncryptor, SecretKey
+from ricsk.datasets import load_digits
+from ricsk.metrics import (
+    accuracy_drop,
+    correlation,
+    noise_likeness_score,
+    prediction_agreement,
+    psnr,
+    recovery_psnr,
+    ssim,
+)
 
 rng = np.random.default_rng(0)
+KEY = SecretKey(bytes(range(32)))
+SCORERS = {
+    "psnr": recovery_psnr,
+    "agreement": prediction_agreement,
+    "noise": noise_likeness_score,
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(size=16)
+    return X.reshape(len(X), -1) / 255, y
+
+
+@pytest.fixture(scope="module")
+def trained_on_plain(digits):
+    return FrozenEstimator(LogisticRegression(max_iter=200).fit(*digits))
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 9, 3), (3, 8, 9), (3, 72)])
@@ -19,8 +52,205 @@ def test_psnr_of_equal_images_is_infinite():
     assert psnr(np.ones((2, 4, 4, 1)), np.ones((2, 4, 4, 1))).tolist() == [np.inf, np.inf]
 
 
-def test_psnr_refuses_what_cannot_be_compared():
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_what_cannot_be_compared_is_refused(metric):
     with pytest.raises(ValueError, match="cannot be compared"):
-        psnr(np.zeros((2, 4, 4)), np.zeros((2, 4, 5)))
-    with pytest.raises(ValueError, match="outside of the range 0 to 1"):
-        psnr(np.zeros((2, 4, 4)), np.full((2, 4, 4), 255.0))
+        metric(np.zeros((2, 14, 14)), np.zeros((2, 14, 15)))
+    for images in (
+        (np.zeros((2, 14, 14)), np.full((2, 14, 14), 255.0)),
+        2 * (np.full((1, 14, 14), 2.0),),
+    ):
+        with pytest.raises(ValueError, match="outside of the range 0 to 1"):
+            metric(*images)
+
+
+@pytest.mark.parametrize("shape", [(11, 11, 3), (17, 30, 3), (40, 23, 1)])
+def test_ssim_is_that_of_scikit_image(shape):
+    X = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+    Y = np.clip(X + rng.normal(0, [[[[3]]], [[[30]]], [[[90]]], [[[0]]]], X.shape), 0, 255)
+    Y = Y.astype(np.uint8)
+    X[3] = Y[3] = 0  # equal and black, where an epsilon in the denominator would show
+    expected = [
+        structural_similarity(
+            x,
+            y,
+            win_size=11,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            channel_axis=-1,
+            data_range=255,
+        )
+        for x, y in zip(X, Y, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(X, Y), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ssim(X / 255, Y / 255), expected, rtol=0, atol=1e-9)
+    if shape[-1] == 1:
+        np.testing.assert_allclose(ssim(X[..., 0], Y[..., 0]), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 2 * 12 * 13])
+def test_ssim_does_not_depend_on_chunks(monkeypatch, chunk):
+    X, Y = rng.random((2, 5, 12, 13))
+    expected = ssim(X, Y)
+    monkeypatch.setattr("ricsk.metrics._CHUNK_VALUES", chunk)
+    np.testing.assert_allclose(ssim(X, Y), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 10, 20, 3), (2, 20, 10), (2, 400)])
+def test_ssim_refuses_images_smaller_than_its_window(shape):
+    with pytest.raises(ValueError, match="smaller than the window of 11×11"):
+        ssim(np.zeros(shape), np.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 9, 3), (3, 8, 9), (3, 72)])
+def test_correlation_is_that_of_numpy(shape):
+    X, Y = rng.normal(5, 100, (2, *shape))
+    expected = [np.corrcoef(x.ravel(), y.ravel())[0, 1] for x, y in zip(X, Y, strict=True)]
+    np.testing.assert_allclose(correlation(X, Y), expected)
+
+
+@pytest.mark.parametrize("level", [7 / 255, 0.1, 0])
+def test_correlation_without_contrast_is_0(level):
+    X = rng.random((2, 16, 16, 3))
+    assert correlation(X, np.full_like(X, level)).tolist() == [0, 0]
+    assert correlation(np.full_like(X, level), X).tolist() == [0, 0]
+
+
+# Table 1 of the paper on RIC: its accuracies on plain and encrypted images, and the drop.
+@pytest.mark.parametrize(
+    ("plain", "encrypted", "drop"),
+    [
+        (77.80, 77.80, 0.00),
+        (77.80, 72.90, 6.30),
+        (97.09, 91.46, 5.80),
+        (77.80, 23.19, 70.19),
+        (99.75, 85.42, 14.37),
+    ],
+)
+def test_accuracy_drop_is_that_of_the_paper(plain, encrypted, drop):
+    def predictions(accuracy):
+        return np.arange(10_000) < round(100 * accuracy)
+
+    found = accuracy_drop(np.ones(10_000), predictions(plain), predictions(encrypted))
+    assert round(100 * found, 2) == drop
+
+
+def test_accuracy_may_rise():
+    assert accuracy_drop(list("abcd"), list("abxx"), list("abcx")) == -0.5
+
+
+def test_no_accuracy_cannot_drop():
+    with pytest.raises(ValueError, match="no accuracy to lose"):
+        accuracy_drop([0, 1], [1, 0], [0, 1])
+
+
+def test_scorers_in_a_search(digits, trained_on_plain):
+    X, y = digits
+    encryptor = EtCEncryptor(
+        KEY, block_size=2, rotate=False, shuffle_channels=False, image_shape=(16, 16)
+    )
+    nothing, all_steps = {"permute": False, "negate": False}, {"permute": True, "negate": True}
+    grid = [{f"enc__{k}": [v] for k, v in steps.items()} for steps in (nothing, all_steps)]
+    pipeline = Pipeline([("enc", encryptor), ("clf", trained_on_plain)])
+    search = GridSearchCV(pipeline, grid, scoring=SCORERS, refit="agreement", cv=2)
+    results = search.fit(X[:200], y[:200]).cv_results_
+    assert results["mean_test_psnr"].tolist() == [100, 100]
+    assert results["mean_test_agreement"][0] == 1
+    assert results["mean_test_agreement"][1] < 0.5
+    assert results["mean_test_noise"][0] == pytest.approx(0, abs=1e-9)
+    assert results["mean_test_noise"][1] > 0.8
+    assert search.best_params_["enc__permute"] is False
+
+
+def test_scorers_are_what_they_say(digits, trained_on_plain):
+    X = digits[0][:50]
+    pipeline = make_pipeline(
+        EtCEncryptor(KEY, block_size=4, permute=False, image_shape=(16, 16)), trained_on_plain
+    ).fit(X)
+    C = pipeline[0].transform(X)
+    agreement = prediction_agreement(pipeline, X)
+    assert agreement == np.mean(trained_on_plain.predict(X) == trained_on_plain.predict(C))
+    assert 0 < agreement < 1
+    expected = 1 - np.mean([abs(np.corrcoef(x, c)[0, 1]) for x, c in zip(X, C, strict=True)])
+    assert noise_likeness_score(pipeline, X) == pytest.approx(expected)
+
+
+def test_recovery_psnr_of_images_that_come_back_with_losses():
+    X = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    X[0] = 128  # grey, which the rounded colour transform brings back exactly
+    encryptor = EtCEncryptor(KEY, grayscale="ycbcr", block_size=2).fit(X)
+    each = psnr(X, encryptor.inverse_transform(encryptor.transform(X)))
+    assert each[0] == np.inf
+    assert each[1:].max() < 60
+    assert recovery_psnr(encryptor, X) == pytest.approx((100 + each[1:].sum()) / 4)
+
+
+def test_recovery_psnr_is_on_the_range_of_the_encryptor():
+    X = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    encryptor = EtCEncryptor(KEY, grayscale="ycbcr", block_size=2)
+    expected = recovery_psnr(encryptor.fit(X), X)
+    X = X / 255 * 16 - 3
+    assert recovery_psnr(encryptor.fit(X), X) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scorer", [recovery_psnr, noise_likeness_score])
+@pytest.mark.parametrize("wrap", [lambda enc: enc, FrozenEstimator, make_pipeline])
+def test_scorers_take_an_encryptor(scorer, wrap):
+    X = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    encryptor = PixelEncryptor(KEY).fit(X)
+    assert scorer(wrap(encryptor), X) == scorer(make_pipeline(encryptor, "passthrough"), X) > 0.8
+
+
+def test_steps_before_the_encryptor_make_the_images():
+    X = rng.integers(0, 256, (60, 20, 20), dtype=np.uint8)
+    y = X.mean(axis=(1, 2)) > 127
+    crop = FunctionTransformer(lambda X: X[:, 2:-2, 2:-2])
+    to_rows = FunctionTransformer(lambda X: X.reshape(len(X), -1))
+    classifier = make_pipeline(crop, to_rows, RandomForestClassifier(10, random_state=0)).fit(X, y)
+    same = EtCEncryptor(KEY, block_size=2, permute=False, rotate=False, negate=False)
+    pipeline = make_pipeline(crop, same, to_rows, FrozenEstimator(classifier[-1])).fit(X, y)
+    assert [scorer(pipeline, X) for scorer in SCORERS.values()] == pytest.approx([100, 1, 0])
+
+
+@pytest.mark.parametrize("scorer", SCORERS.values())
+def test_scorers_need_one_encryptor(scorer, digits, trained_on_plain):
+    X, y = (values[:20] for values in digits)
+    encryptor = EtCEncryptor(KEY, block_size=2, image_shape=(16, 16))
+    for estimator, number in [
+        (trained_on_plain, 0),
+        (make_pipeline("passthrough", trained_on_plain), 0),
+        (make_pipeline(encryptor, encryptor, trained_on_plain), 2),
+    ]:
+        with pytest.raises(ValueError, match=f"has {number} encryptors; expected an encryptor, or"):
+            scorer(estimator.fit(X, y), X)
+
+
+def test_a_classifier_with_a_key_is_no_encryptor(digits):
+    class Locked(LogisticRegression):
+        key = KEY
+
+    X, y = (values[:200] for values in digits)
+    encryptor = EtCEncryptor(KEY, block_size=2, image_shape=(16, 16))
+    assert recovery_psnr(make_pipeline(encryptor, Locked(max_iter=200)).fit(X, y), X) == 100
+
+
+def test_agreement_needs_a_classifier(digits):
+    X = digits[0][:20]
+    encryptor = EtCEncryptor(KEY, block_size=2, image_shape=(16, 16)).fit(X)
+    for estimator in (encryptor, make_pipeline(encryptor), make_pipeline(encryptor, "passthrough")):
+        with pytest.raises(ValueError, match="needs a classifier behind the encryptor"):
+            prediction_agreement(estimator, X)
+
+
+def test_recovery_needs_a_way_back():
+    X = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    with pytest.raises(AttributeError, match="no attribute 'inverse_transform'"):
+        recovery_psnr(EtCEncryptor(KEY, variant="madono2020").fit(X), X)
+
+
+def test_noise_likeness_needs_ciphertexts_of_the_same_shape():
+    X = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8).reshape(4, -1)
+    encryptor = EtCEncryptor(KEY, grayscale=True, image_shape=(16, 16, 3)).fit(X)
+    with pytest.raises(ValueError, match="cannot be correlated"):
+        noise_likeness_score(encryptor, X)

@@ -5,9 +5,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import ricsk
-from tests.instances import CLASSIFIERS, ENCRYPTORS
+from tests.instances import CLASSIFIERS, ENCRYPTORS, LOSSY_ENCRYPTORS
 
-ESTIMATORS = [*ENCRYPTORS, *CLASSIFIERS]
+ESTIMATORS = [*ENCRYPTORS, *LOSSY_ENCRYPTORS, *CLASSIFIERS]
 
 
 @parametrize_with_checks(ESTIMATORS)

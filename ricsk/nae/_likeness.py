@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ricsk.metrics import correlation
 
 __all__ = ["NoiseLikeness", "noise_likeness"]
 
@@ -72,11 +74,5 @@ def noise_likeness(
     np.add.at(means, index, flat)
     noise = pixels.reshape(len(X), -1)
     return NoiseLikeness(
-        _correlation(noise, flat), _correlation(noise, (means / counts[:, None])[index])
+        correlation(flat, noise), correlation((means / counts[:, None])[index], noise)
     )
-
-
-def _correlation(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    a, b = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return (a * b).sum(axis=1) / np.where(norms > 0, norms, 1)
