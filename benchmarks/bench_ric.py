@@ -70,12 +70,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of packed data sets")
     parser.add_argument("--models", type=Path, help="folder to keep trained classifiers in")
+    parser.add_argument("--sets", nargs="+", default=["cifar10", "flowers128"])
     parser.add_argument("--n", type=int, default=1000, help="CIFAR-10 test images")
     parser.add_argument("--n-flowers", type=int, default=200, help="test images of flowers")
     args = parser.parse_args()
     key, wrong_key = SecretKey.generate(), SecretKey.generate()
     rows = []
-    for name, n in (("cifar10", args.n), ("flowers128", args.n_flowers)):
+    for name in args.sets:
+        n = args.n if name == "cifar10" else args.n_flowers
         X_train, y_train, _ = load_packed(args.data_dir, name, "train")
         X, y, _ = load_packed(args.data_dir, name, "test", limit=n)
         path = args.models / f"{name}.joblib" if args.models else None

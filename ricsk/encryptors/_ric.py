@@ -50,7 +50,11 @@ _NONCE_BYTES = 12
 _HEADER_BYTES = _NONCE_BYTES + 4
 # How masks are made, one nonce after the other, until the ciphertext is read as it should be: by
 # the pattern alone (0), or by a search that starts there, for so many times kappa.
-_ATTEMPTS = {"pattern": (0, 0, 2, 4, 8), "search": (2, 2, 4, 8, 8), "cw": (1, 1, 1, 1, 1)}
+_ATTEMPTS = {
+    "pattern": (0, 0, 2, 4, 8, 16, 32),
+    "search": (2, 2, 4, 8, 16, 32),
+    "cw": (1, 1, 1, 1, 1),
+}
 _MAX_PASSES = 150
 _MAX_QUERIES = 2000
 # What stands for kappa where the unit of the classifier's margins is probability, or not known.
