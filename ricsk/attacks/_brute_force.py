@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -296,16 +295,5 @@ def _recovered(
     if len(masks) > size:
         parts = [masks[start : start + size] for start in range(0, len(masks), size)]
         return np.concatenate([_recovered(encryptor, c, part, nonce) for part in parts])
-    weight = encryptor.alpha
-    hidden = (c - weight * masks.clip(0, 255)) / (255 * (1 - weight))
-    u = hidden
-    if encryptor.scramble:
-        (order,), (negated,) = encryptor._scramblings([nonce])
-        hidden = hidden.reshape(len(masks), -1)
-        u = np.empty_like(hidden)
-        u[:, order] = np.where(negated, 1 - hidden, hidden)
-        u = u.reshape(masks.shape)
-    with torch.inference_mode():
-        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(u, -1, 1)))
-        x = encryptor._network.decode(x, torch.full((len(u),), weight, dtype=torch.float64))
-    return 255 * x.permute(0, 2, 3, 1).clamp(0, 1).flatten(1).numpy()
+    recovered = encryptor._unmask(c, masks.clip(0, 255), [nonce])
+    return recovered.reshape(len(masks), -1)

@@ -471,19 +471,24 @@ class RICEncryptor(BaseImageEncryptor):
         else:
             nonces, labels, passes = self._read_header(levels)
             masks, _ = self._masks(nonces, labels, passes=passes)
+        return np.rint(self._unmask(levels, masks, nonces)).astype(np.uint8)
+
+    def _unmask(
+        self, levels: NDArray[np.uint8], masks: NDArray[Any], nonces: Sequence[bytes]
+    ) -> NDArray[np.float64]:
+        """Take masks off, unscramble and decode: eqs. (9) and (10); levels on 0..255, unrounded."""
         weight = self.alpha
         u = (levels - weight * masks.astype(np.float64)) / (255 * (1 - weight))
         if self.scramble:
             hidden = u.reshape(len(u), -1)
             order, negated = self._scramblings(nonces)
-            u = np.empty_like(hidden)
-            np.put_along_axis(u, order, np.where(negated, 1 - hidden, hidden), axis=1)
-            u = u.reshape(levels.shape)
+            shown = np.empty_like(hidden)
+            np.put_along_axis(shown, order, np.where(negated, 1 - hidden, hidden), axis=1)
+            u = shown.reshape(u.shape)
         with torch.inference_mode():
             weights = torch.full((len(u),), weight, dtype=torch.float64)
             x = self._network.decode(_channels_first(u), weights)
-        recovered = x.permute(0, 2, 3, 1).clamp(0, 1).numpy()
-        return np.rint(255 * recovered).astype(np.uint8)
+        return 255 * x.permute(0, 2, 3, 1).clamp(0, 1).numpy()
 
     def _mix(
         self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
