@@ -155,7 +155,7 @@ def digits(n: int) -> None:
             streams = [KEY.keystream("queries", i.to_bytes(4)) for i in range(n)]
 
             def score(pixels: np.ndarray, classifier: object = classifier) -> np.ndarray:
-                return classifier.predict_proba(pixels.reshape(len(pixels), -1))  # type: ignore
+                return classifier.predict_proba(pixels.reshape(len(pixels), -1))
 
             found = find_noise_by_queries(score, noise, targets, streams, kappa=kappa)
         seconds = time.perf_counter() - start

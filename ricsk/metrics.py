@@ -214,7 +214,7 @@ def accuracy_drop(y_true: ArrayLike, y_plain: ArrayLike, y_encrypted: ArrayLike)
 def recovery_psnr(
     estimator: Any,
     X: ArrayLike,
-    y: ArrayLike | None = None,  # noqa: ARG001
+    y: ArrayLike | None = None,  # noqa: ARG001 (scorers are given y)
 ) -> float:
     """Score how well images come back: the mean PSNR of decrypted ciphertexts.
 
@@ -259,7 +259,7 @@ def recovery_psnr(
 def prediction_agreement(
     estimator: Any,
     X: ArrayLike,
-    y: ArrayLike | None = None,  # noqa: ARG001
+    y: ArrayLike | None = None,  # noqa: ARG001 (scorers are given y)
 ) -> float:
     """Score how many ciphertexts are classified as their plain images are.
 
@@ -312,7 +312,7 @@ def prediction_agreement(
 def noise_likeness_score(
     estimator: Any,
     X: ArrayLike,
-    y: ArrayLike | None = None,  # noqa: ARG001
+    y: ArrayLike | None = None,  # noqa: ARG001 (scorers are given y)
 ) -> float:
     r"""Score how little ciphertexts resemble their plain images.
 
