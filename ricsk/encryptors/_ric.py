@@ -493,7 +493,7 @@ class RICEncryptor(BaseImageEncryptor):
     def _mix(
         self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
     ) -> NDArray[np.float64]:
-        """Encode, scramble and mask: eqs. (3) to (5), and the scrambling; levels on 0..255."""
+        """Encode, scramble and mask: eq. (5), with the scrambling; levels on 0..255."""
         with torch.inference_mode():
             x, z = _channels_first(levels / 255), _channels_first(masks / 255)
             e = self._network.encode(x, z).permute(0, 2, 3, 1).numpy()

@@ -86,7 +86,7 @@ class PublishedRIC(nn.Module):
         self.decoder = nn.Sequential(_ThreeKernels(3, width), nn.Conv2d(3 * width, 3, 1))
 
     def encode(self, x: Tensor, z: Tensor) -> Tensor:
-        """Hide images in masks, eqs. (3) and (4): features of the image, joined to the mask.
+        """Hide images in masks: the inner part of eq. (5).
 
         Parameters
         ----------
