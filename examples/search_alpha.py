@@ -17,12 +17,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from ricsk import CNNClassifier, RICEncryptor, SecretKey, datasets
-from ricsk.metrics import noise_likeness_score, prediction_agreement, recovery_psnr
+from ricsk.metrics import encryption_scores
 
-SCORING = {
-    "recovery": recovery_psnr,
-    "agreement": prediction_agreement,
-    "noise likeness": noise_likeness_score,
+SCORES = {
+    "recovery_psnr": "recovery, dB",
+    "prediction_agreement": "agreement",
+    "noise_likeness_score": "noise likeness",
 }
 ALPHAS = [0.4, 0.5, 0.6, 0.8, 0.9]
 
@@ -44,19 +44,19 @@ def main() -> None:
         pipeline = Pipeline([("enc", encryptor), ("clf", frozen)])
         start = time.perf_counter()
         grid = GridSearchCV(
-            pipeline, {"enc__alpha": alphas}, scoring=SCORING, refit=False, cv=2
+            pipeline, {"enc__alpha": alphas}, scoring=encryption_scores, refit=False, cv=2
         ).fit(X, y)
         return pd.DataFrame(grid.cv_results_), time.perf_counter() - start
 
     _, one = search([0.8], random_state=1)
     results, five = search(ALPHAS, random_state=2)
-    table = results[["param_enc__alpha"] + [f"mean_test_{name}" for name in SCORING]]
-    table.columns = ["alpha", *SCORING]
+    table = results[["param_enc__alpha"] + [f"mean_test_{name}" for name in SCORES]]
+    table.columns = ["alpha", *SCORES.values()]
     print(table.to_string(index=False, float_format="%.3f"))
     print(f"five values took {five / one:.2f} times as long as one")
 
     figure = Figure(figsize=(9, 3), layout="constrained")
-    for axis, name in zip(figure.subplots(1, 3), SCORING, strict=True):
+    for axis, name in zip(figure.subplots(1, 3), SCORES.values(), strict=True):
         axis.plot(table["alpha"], table[name], marker="o")
         axis.set(title=name, xlabel="alpha")
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from ricsk.datasets import load_digits
 from ricsk.metrics import (
     accuracy_drop,
     correlation,
+    encryption_scores,
     noise_likeness_score,
     prediction_agreement,
     psnr,
@@ -174,6 +175,23 @@ def test_scorers_are_what_they_say(digits, trained_on_plain):
     assert 0 < agreement < 1
     expected = 1 - np.mean([abs(np.corrcoef(x, c)[0, 1]) for x, c in zip(X, C, strict=True)])
     assert noise_likeness_score(pipeline, X) == pytest.approx(expected)
+
+
+def test_all_scores_are_those_of_the_scorers(digits, trained_on_plain, monkeypatch):
+    X, _ = digits
+    encryptor = EtCEncryptor(SecretKey.generate(), block_size=2, image_shape=(16, 16))
+    pipeline = make_pipeline(encryptor, trained_on_plain).fit(X)
+    scorers = (recovery_psnr, prediction_agreement, noise_likeness_score)
+    expected = {scorer.__name__: scorer(pipeline, X[:50]) for scorer in scorers}
+    transforms = []
+    transform = EtCEncryptor.transform
+    monkeypatch.setattr(
+        EtCEncryptor, "transform", lambda *args: transforms.append(1) or transform(*args)
+    )
+    assert encryption_scores(pipeline, X[:50]) == expected
+    assert len(transforms) == 1
+    del expected["prediction_agreement"]
+    assert encryption_scores(pipeline[0], X[:50]) == expected
 
 
 def test_recovery_psnr_of_images_that_come_back_with_losses():

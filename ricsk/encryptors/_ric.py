@@ -22,7 +22,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from torch import Tensor, nn
+from torch import Tensor
 
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier
@@ -60,11 +60,16 @@ _MAX_QUERIES = 2000
 # What stands for kappa where the unit of the classifier's margins is probability, or not known.
 _QUERY_KAPPA = 0.1
 _CHUNK_VALUES = 1 << 18
-
+# How many of the images of `fit` patterns are tried on.
+_MOST_CONTENT = 1000
+# How far from mid-grey the values are that stand for an image under the mask in searches.
+_CONTRASTS = (0, 64, 127)
 
 # Patterns of the classifiers fitted last, because a search over alpha needs them again and again.
 _PATTERNS: OrderedDict[str, ClassPatterns] = OrderedDict()
 _PATTERNS_BYTES = 1 << 26
+# The key of what is random and no secret, but must be the same everywhere and in every version.
+_PUBLIC = SecretKey(bytes(32))
 
 
 class RICEncryptor(BaseImageEncryptor):
@@ -345,19 +350,23 @@ class RICEncryptor(BaseImageEncryptor):
     def _fit_patterns(self, levels: NDArray[np.uint8]) -> ClassPatterns | None:
         if self._view is None:
             return None
-        settings = (self.image_shape_in_, self.amplitude, self.kappa, self.input_dtype_)
+        shape = self.image_shape_in_
+        settings = (shape, self.amplitude, self.kappa, self.scramble, self.input_dtype_)
         try:
             name = joblib.hash((self.classifier_, settings, self.value_range_))
         except (pickle.PicklingError, TypeError, AttributeError):
             name = "a classifier that cannot be pickled"
             _PATTERNS.pop(name, None)
         if name not in _PATTERNS:
+            content = levels[:_MOST_CONTENT]
+            if self.scramble:
+                # Like what lies under masks; public, so not by the key.
+                rng = np.random.default_rng(0)
+                shuffled = rng.permuted(content.reshape(len(content), -1), axis=1)
+                negated = rng.integers(0, 2, shuffled.shape, np.uint8) * np.uint8(255)
+                content = (shuffled ^ negated).reshape(content.shape)
             _PATTERNS[name] = ClassPatterns.fit(
-                self._view,
-                self.image_shape_in_,
-                amplitude=self.amplitude,
-                content=np.ascontiguousarray(levels[:1000]),
-                kappa=self.kappa,
+                self._view, shape, amplitude=self.amplitude, content=content, kappa=self.kappa
             )
         _PATTERNS.move_to_end(name)
         while (
@@ -551,7 +560,7 @@ class RICEncryptor(BaseImageEncryptor):
             )
         published = self.solver == "cw"
         return find_noise(
-            self._view if published else _faded(self._view, self.alpha),
+            self._view if published else _MixedView(self._view, self.alpha, self._content()),
             start,
             labels,
             solver="cw" if published else "search",
@@ -560,12 +569,17 @@ class RICEncryptor(BaseImageEncryptor):
             passes=passes,
         )
 
+    def _content(self) -> NDArray[np.int64]:
+        """Make what stands for the unknown image when masks are searched for and made again."""
+        signs = _PUBLIC.keystream("ric/content").integers(2, (3, *self.image_shape_in_))
+        contrasts = np.reshape(_CONTRASTS, (-1, 1, 1, 1))
+        return np.where(signs, 128 + contrasts, 127 - contrasts)
+
     def _score(self, masks: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Ask the classifier what it makes of masks, mixed as they will be with an image."""
-        content = np.random.default_rng(0).integers(0, 256, (4, 1, *self.image_shape_in_))
         weight = self.alpha
         scores = []
-        for other in content:
+        for other in self._content():
             mixed = np.rint(weight * masks + (1 - weight) * other).astype(np.uint8)
             X = self._as_fitted(mixed)
             if hasattr(self.classifier_, "predict_proba"):
@@ -667,18 +681,19 @@ class RICEncryptor(BaseImageEncryptor):
                 self._make_fixed_masks(self.fixed_passes_)
 
 
-def _faded(view: ClassifierView, alpha: float) -> ClassifierView:
-    """See masks as they are in a mixture with mid-grey, the mean of scrambled images."""
-    return type(view)(nn.Sequential(_Fade(alpha), view.body), view.probabilistic)
+class _MixedView(ClassifierView):
+    """A view of masks as they are in mixtures with content: its margin is the least of these."""
 
-
-class _Fade(nn.Module):
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
+    def __init__(self, view: ClassifierView, alpha: float, content: NDArray[Any]) -> None:
+        super().__init__(view.body, view.probabilistic)
+        self.view = view
         self.alpha = alpha
+        self.content = torch.from_numpy(content.astype(np.float64))
 
-    def forward(self, levels: Tensor) -> Tensor:
-        return self.alpha * levels + (1 - self.alpha) * 127.5
+    def margins(self, levels: Tensor, targets: Tensor) -> Tensor:
+        mixed = [self.alpha * levels + (1 - self.alpha) * other for other in self.content]
+        margins = self.view.margins(torch.cat(mixed), targets.repeat(len(mixed)))
+        return margins.view(len(mixed), -1).min(dim=0).values
 
 
 def _channels_first(values: NDArray[np.float64]) -> Tensor:

@@ -66,6 +66,7 @@ class ClassPatterns:
         image_shape: ImageShape,
         *,
         amplitude: float = 0.5,
+        alpha: float = 0.5,
         content: NDArray[np.uint8] | None = None,
         kappa: float = 5.0,
         max_steps: int = 300,
@@ -74,11 +75,11 @@ class ClassPatterns:
     ) -> ClassPatterns:
         """Find patterns for all classes.
 
-        Adam lowers the mean of max(κ − margin, 0) over random mixtures α·z + (1 − α)·c, where z is
-        random noise plus pattern, clipped, α is between 0.4 and 1, and c is content. It ends when
-        other noises, at least 32 and two for each class, lack no more than a hundredth of the
-        margin κ, on average, at α = 1 and at α = 0.5; or when they come no closer to it, as with a
-        classifier that prefers some class to another whatever the noise.
+        Adam lowers the mean of max(κ − margin, 0) over random mixtures a·z + (1 − a)·c, where z is
+        random noise plus pattern, clipped, a is between `alpha` and 1, and c is content. It ends
+        when other noises, at least 32 and two for each class, lack no more than a hundredth of the
+        margin κ, on average, at both ends; or when they come no closer to it, as with a classifier
+        that prefers some class to another whatever the noise.
 
         Parameters
         ----------
@@ -89,9 +90,10 @@ class ClassPatterns:
         amplitude : float
             The largest absolute value in a pattern, as a fraction of 255: more than 0, at most 1.
             Smaller patterns are harder to see in the noise, and fail more often.
+        alpha : float
+            The smallest weight of the mask in a mixture: more than 0, and 1 for no mixtures.
         content : ndarray of shape (n, height, width, channels), uint8, optional
-            Images to mix in. Their pixels are shuffled, and half of them negated, as they are when
-            they have been scrambled. By default, uniform noise.
+            Images to mix in. By default, uniform noise.
         kappa : float
             The margin to reach, as `ClassifierView.margins` measures it.
         max_steps : int
@@ -108,11 +110,13 @@ class ClassPatterns:
         Raises
         ------
         ValueError
-            If `amplitude` or the shape of `content` is out of range.
+            If `amplitude`, `alpha` or the shape of `content` is out of range.
         """
         bound = int(255 * amplitude)
         if not (0 < amplitude <= 1 and bound):
             raise ValueError(f"amplitude={amplitude!r}: expected more than 1/255 and at most 1.")
+        if not 0 < alpha <= 1:
+            raise ValueError(f"alpha={alpha!r}: expected more than 0 and at most 1.")
         if content is not None and content.shape[1:] != tuple(image_shape):
             raise ValueError(
                 f"the images of content have the shape {content.shape[1:]}, but "
@@ -131,9 +135,8 @@ class ClassPatterns:
         for step in range(max_steps):
             targets = _targets(step, size, n_classes, device)
             noise, other = mix.draw(size)
-            margins = view.margins(
-                _mixed(noise + pattern[targets], other, mix.alpha(size)), targets
-            )
+            weight = alpha + (1 - alpha) * mix.uniform(size)
+            margins = view.margins(_mixed(noise + pattern[targets], other, weight), targets)
             # a little more than is asked for, so that noise not seen here has the margin, too
             loss = (1.2 * kappa - margins).relu().mean()
             adam.zero_grad()
@@ -142,7 +145,7 @@ class ClassPatterns:
             with torch.no_grad():
                 pattern.clamp_(-bound, bound)
             if step % _INTERVAL == _INTERVAL - 1:
-                lacking = _lacking(view, pattern.detach().round(), held_out, kappa)
+                lacking = _lacking(view, pattern.detach().round(), held_out, alpha, kappa)
                 stale = 0 if lacking < 0.98 * least else stale + 1
                 least = min(least, lacking)
                 if lacking <= _SLACK * kappa or stale == _PATIENCE:
@@ -181,7 +184,7 @@ class _Mixtures:
         self, shape: ImageShape, content: NDArray[np.uint8] | None, device: str, seed: int
     ) -> None:
         self.shape, self.device = shape, device
-        self.content = None if content is None else torch.from_numpy(content).flatten(1)
+        self.content = None if content is None else torch.from_numpy(content)
         # of the CPU, so that a seed means the same on every device
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -189,20 +192,16 @@ class _Mixtures:
         levels = torch.randint(256, (n, *self.shape), generator=self.generator)
         return levels.to(self.device, torch.float32)
 
-    def alpha(self, n: int) -> Tensor:
-        return 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=self.generator).to(self.device)
+    def uniform(self, n: int) -> Tensor:
+        return torch.rand(n, 1, 1, 1, generator=self.generator).to(self.device)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw noise, and content with its pixels shuffled and half of the images negated."""
+        """Draw noise, and content."""
         noise = self.noise(n)
         if self.content is None:
             return noise, self.noise(n)
         chosen = self.content[torch.randint(len(self.content), (n,), generator=self.generator)]
-        order = torch.rand(chosen.shape, generator=self.generator).argsort(dim=1)
-        negated = torch.randint(2, (n, 1), generator=self.generator).bool()
-        shuffled = chosen.gather(1, order)
-        levels = torch.where(negated, 255 - shuffled, shuffled).to(self.device, torch.float32)
-        return noise, levels.view_as(noise)
+        return noise, chosen.to(self.device, torch.float32)
 
 
 def _targets(batch: int, size: int, n_classes: int, device: str) -> Tensor:
@@ -216,13 +215,17 @@ def _mixed(noise: Tensor, other: Tensor, alpha: Tensor | float) -> Tensor:
 
 @torch.no_grad()
 def _lacking(
-    view: ClassifierView, pattern: Tensor, held_out: list[tuple[Tensor, Tensor]], kappa: float
+    view: ClassifierView,
+    pattern: Tensor,
+    held_out: list[tuple[Tensor, Tensor]],
+    alpha: float,
+    kappa: float,
 ) -> float:
     """Say by how much margins fall short of κ, on average."""
     lacking = []
     for batch, (noise, other) in enumerate(held_out):
         targets = _targets(batch, len(noise), len(pattern), str(pattern.device))
-        for alpha in (0.5, 1.0):
-            levels = _mixed(noise + pattern[targets], other, alpha).round()
+        for weight in (alpha, 1.0):
+            levels = _mixed(noise + pattern[targets], other, weight).round()
             lacking.append((kappa - view.margins(levels, targets)).relu().mean().item())
     return float(np.mean(lacking))
