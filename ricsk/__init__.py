@@ -2,6 +2,7 @@
 
 from ricsk.classifiers import CNNClassifier, ConvMixerClassifier, ViTClassifier
 from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor
+from ricsk.keyed import adapt_to_key, remove_key
 from ricsk.keys import SecretKey
 from ricsk.private import PrivateClassifier
 
@@ -17,4 +18,6 @@ __all__ = [
     "RICEncryptor",
     "SecretKey",
     "ViTClassifier",
+    "adapt_to_key",
+    "remove_key",
 ]

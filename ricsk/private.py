@@ -14,7 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import ConvMixerClassifier
+from ricsk.classifiers._base import TorchClassifier
+from ricsk.encryptors import EtCEncryptor
 from ricsk.images import flattened_for, with_image_shape
+from ricsk.keyed import adapt_to_key
 
 __all__ = ["CloudHalf", "PrivateClassifier"]
 
@@ -105,6 +108,12 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
     halves work apart: `client_half` encrypts and decrypts with the key, `cloud_half` classifies
     what it is sent.
 
+    A frozen classifier is not trained again. Behind ``EtCEncryptor(key, per_block_keys=False)`` a
+    frozen `ViTClassifier` or `ConvMixerClassifier` is taken for one that reads plain images, and
+    `adapt_to_key` makes it read ciphertexts, exactly. The cloud must not know it: whoever compares
+    it with the cloud half reads the key off. Other frozen classifiers are used as they are, and
+    should read ciphertexts already.
+
     Whoever sees the ciphertexts and labels learns what the encryptor's own page says that it gives
     away; this class adds no protection to it.
 
@@ -114,6 +123,7 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         For example ``EtCEncryptor(key)``.
     classifier : classifier, optional
         Any scikit-learn classifier; one that takes no 3-D samples is given flattened ciphertexts.
+        A fitted one in scikit-learn's `FrozenEstimator` is not trained again.
         By default a `ConvMixerClassifier`.
 
     Attributes
@@ -175,6 +185,8 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             Without an encryptor, and where encryptor or classifier refuse the data.
+        NotAdaptableError
+            If a frozen classifier cannot be adapted to the key.
         """
         if self.encryptor is None:
             raise ValueError(
@@ -186,6 +198,8 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         if self.encryptor_.learns_on == "plain":
             self.encryptor_.set_params(classifier=classifier).fit(X, y)
             self.classifier_ = self.encryptor_.classifier_
+        elif _takes_the_key(classifier, self.encryptor_):
+            self.classifier_ = adapt_to_key(classifier.estimator, self.encryptor_.fit(X, y))
         else:
             C = self.encryptor_.fit_transform(X, y)
             if C.ndim == 2:
@@ -312,3 +326,12 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
 def _fitted_or_given(private: PrivateClassifier, method: str) -> bool:
     classifier = getattr(private, "classifier_", private.classifier)
     return classifier is None or hasattr(classifier, method)
+
+
+def _takes_the_key(classifier: Any, encryptor: Any) -> bool:
+    return (
+        isinstance(classifier, FrozenEstimator)
+        and isinstance(classifier.estimator, TorchClassifier)
+        and isinstance(encryptor, EtCEncryptor)
+        and not encryptor.per_block_keys
+    )

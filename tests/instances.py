@@ -22,6 +22,7 @@ KEY = SecretKey(bytes(range(32)))
 ENCRYPTORS = [
     EtCEncryptor(KEY, block_size=1),
     EtCEncryptor(KEY, block_size=2, pad=True, per_block_keys=False),
+    EtCEncryptor(KEY, block_size=2, pad=True, per_block_keys=False, sub_block_size=1),
     EtCEncryptor(KEY, block_size=1, grayscale=True),
     EtCEncryptor(KEY, block_size=1, variant="fugokidi2023"),
     EtCEncryptor(KEY, block_size=1, variant="madono2020"),

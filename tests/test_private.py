@@ -1,4 +1,6 @@
+import io
 import pickle
+import zipfile
 
 import joblib
 import numpy as np
@@ -13,14 +15,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from ricsk import (
+    CNNClassifier,
     ConvMixerClassifier,
     EtCEncryptor,
     LearnableEncryptor,
     PixelEncryptor,
     PrivateClassifier,
     SecretKey,
+    ViTClassifier,
 )
 from ricsk.datasets import load_digits
+from ricsk.keyed import NotAdaptableError
 
 KEY = SecretKey(bytes(range(32)))
 X, numbers = load_digits(size=8)
@@ -159,6 +164,90 @@ def test_a_frozen_classifier_is_not_trained_again(fitted):
     frozen = FrozenEstimator(fitted.classifier_)
     private = PrivateClassifier(EtCEncryptor(KEY, block_size=1), frozen).fit(X[:9] / 255, Y[:9])
     np.testing.assert_array_equal(private.predict(X / 255), fitted.predict(X / 255))
+
+
+SHARED = {"block_size": 2, "per_block_keys": False, "sub_block_size": 1}
+
+
+@pytest.fixture(scope="module")
+def vit():
+    classifier = ViTClassifier(
+        dim=32, depth=1, patch_size=2, epochs=20, learning_rate=0.01, random_state=0
+    )
+    return classifier.fit(X[:400], Y[:400])
+
+
+def test_a_frozen_vit_reads_ciphertexts_of_shared_keys_without_training(vit):
+    expected = vit.predict(X)
+    assert np.mean(expected == Y) > 0.5
+    for key in (KEY, SecretKey(bytes(32))):
+        private = PrivateClassifier(EtCEncryptor(key, **SHARED), FrozenEstimator(vit))
+        # Neither labels nor further images count.
+        private.fit(X[:3], np.full(3, "digit 0"))
+        np.testing.assert_array_equal(private.classes_, vit.classes_)
+        client, cloud = private.client_half(), private.cloud_half()
+        np.testing.assert_array_equal(cloud.predict(client.transform(X)), expected)
+        np.testing.assert_allclose(private.predict_proba(X), vit.predict_proba(X), atol=1e-5)
+        np.testing.assert_array_equal(private.decrypt(private.encrypt(X)), X)
+    np.testing.assert_array_equal(vit.predict(X), expected)
+    assert np.mean(cloud.predict(EtCEncryptor(KEY, **SHARED).fit_transform(X)) == Y) < 0.3
+
+
+def test_a_frozen_vit_reads_flattened_ciphertexts():
+    flat = X.reshape(len(X), -1) / 255
+    classifier = ViTClassifier(dim=16, depth=1, patch_size=2, epochs=1, image_shape=(8, 8))
+    frozen = FrozenEstimator(classifier.fit(flat[:100], Y[:100]))
+    encryptor = EtCEncryptor(KEY, image_shape=(8, 8), **SHARED)
+    private = PrivateClassifier(encryptor, frozen).fit(flat[:3], Y[:3])
+    np.testing.assert_array_equal(private.predict(flat), classifier.predict(flat))
+
+
+@pytest.mark.parametrize("dump", [pickle.dumps, skops.io.dumps])
+def test_the_cloud_half_of_a_frozen_vit_has_neither_key_nor_plain_tensors(vit, dump):
+    private = PrivateClassifier(EtCEncryptor(KEY, **SHARED), FrozenEstimator(vit)).fit(X, Y)
+    network, pixel_map = vit.module_.network, private.encryptor_._map
+    plain = [network.patch_embed.proj.weight, network.pos_embed[:, 1:]]
+    plain = [tensor.detach().numpy().tobytes() for tensor in plain]
+    secrets = [bytes(range(32)), KEY.reveal().encode(), KEY.key_id.encode(), *plain]
+    secrets += [pixel_map.index.astype(t).tobytes() for t in ("u1", "i4", "i8")]
+    secrets += [pixel_map.mask.tobytes()]
+    with io.BytesIO(dump(private.cloud_half())) as file:
+        zipped = zipfile.is_zipfile(file)
+        if zipped:
+            with zipfile.ZipFile(file) as archive:
+                stored = b"".join(archive.read(name) for name in archive.namelist())
+        else:
+            stored = file.getvalue()
+    for secret in secrets:
+        assert secret not in stored
+    # What both networks share is there.
+    assert network.head.weight.detach().numpy().tobytes() in stored
+
+
+def test_a_frozen_network_that_cannot_follow_the_key_is_refused(vit):
+    cnn = CNNClassifier(width=4, depth=1, epochs=1).fit(X[:100], Y[:100])
+    mixer = ConvMixerClassifier(dim=8, depth=1, epochs=1).fit(X[:100], Y[:100])
+    for classifier, message in ((cnn, "CNN does not begin"), (mixer, "ConvMixer has no position")):
+        private = PrivateClassifier(EtCEncryptor(KEY, **SHARED), FrozenEstimator(classifier))
+        with pytest.raises(NotAdaptableError, match=message):
+            private.fit(X, Y)
+    in_place = EtCEncryptor(KEY, permute=False, **SHARED)
+    private = PrivateClassifier(in_place, FrozenEstimator(mixer)).fit(X, Y)
+    np.testing.assert_array_equal(private.predict(X), mixer.predict(X))
+    with pytest.raises(NotFittedError):
+        PrivateClassifier(in_place, FrozenEstimator(ViTClassifier())).fit(X, Y)
+
+
+def test_frozen_classifiers_that_read_ciphertexts_already_are_left_alone():
+    encryptor = EtCEncryptor(KEY, block_size=2, per_block_keys=False)
+    trained = PrivateClassifier(encryptor, LogisticRegression(max_iter=2000)).fit(X / 255, Y)
+    frozen = FrozenEstimator(trained.classifier_)
+    private = PrivateClassifier(encryptor, frozen).fit(X[:9] / 255, Y[:9])
+    np.testing.assert_array_equal(private.predict(X / 255), trained.predict(X / 255))
+    trained = PrivateClassifier(EtCEncryptor(KEY, block_size=2), TINY).fit(X, Y)
+    frozen = FrozenEstimator(trained.classifier_)
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), frozen).fit(X[:9], Y[:9])
+    np.testing.assert_array_equal(private.predict(X), trained.predict(X))
 
 
 def test_another_key_reads_nothing(fitted):

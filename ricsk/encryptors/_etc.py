@@ -80,8 +80,16 @@ class EtCEncryptor(PixelMapEncryptor):
     permute, rotate, negate, shuffle_channels : bool, default=True
         Which of the four steps are done. The last does nothing to grey images.
     per_block_keys : bool, default=True
-        Whether each block is rotated, negated and recoloured by its own draw. False uses one draw
-        for all blocks: much weaker, but then a transformer can be adapted to the key exactly.
+        Whether each block is rotated, negated and recoloured by its own draw. False does the same
+        to all blocks: much weaker, but then a vision transformer whose patches are the blocks can
+        be adapted to the key exactly, by `adapt_to_key`.
+    sub_block_size : int, optional
+        With ``per_block_keys=False``: blocks are cut into sub-blocks of this side, which are
+        permuted within their block, and which take the place of the blocks in steps 2 to 4 [4]_.
+        All blocks are treated alike. It must divide `block_size`. 16 leaves what JPEG compresses,
+        and so does 8 where JPEG does not subsample colours. With 1 the pixels of a block are
+        permuted, as in [5]_, but the three colours of a pixel stay together. None leaves the
+        blocks whole.
     grayscale : bool or "ycbcr", default=False
         The luminance-plane variant [2]_: a colour image becomes three planes on top of each other
         in one grey image of three times the height, so that blocks can be 8×8 and colour tells
@@ -119,6 +127,7 @@ class EtCEncryptor(PixelMapEncryptor):
     See Also
     --------
     PrivateClassifier : An encryptor and a classifier as one estimator.
+    adapt_to_key : Move a key into a vision transformer, without training.
 
     Notes
     -----
@@ -126,7 +135,9 @@ class EtCEncryptor(PixelMapEncryptor):
     exact up to one rounding (``grayscale`` rounds them to 256 levels first).
 
     For N blocks there are :math:`N!\,8^N 2^N 6^N` keys; four blocks, as in a 32×32 image, make only
-    2\ :sup:`31`, and `fit` warns.
+    2\ :sup:`31`, and `fit` warns. With ``per_block_keys=False`` there are
+    :math:`N!\,n!\,8^n 2^n 6^n`, where n is the number of sub-blocks in a block (1 without
+    `sub_block_size`; sub-blocks of one pixel cannot be rotated, and the :math:`8^n` falls away).
 
     References
     ----------
@@ -137,6 +148,10 @@ class EtCEncryptor(PixelMapEncryptor):
        Forensics and Security 14(6), 2019.
     .. [3] K. Madono, M. Tanaka, M. Onishi and T. Ogawa, "Block-wise scrambled image recognition
        using adaptation network", AAAI Workshop on Artificial Intelligence of Things, 2020.
+    .. [4] G. Hamano, S. Imaizumi and H. Kiya, "Effects of JPEG compression on vision transformer
+       image classification for encryption-then-compression images", Sensors 23(7), 3400, 2023.
+    .. [5] H. Kiya, R. Iijima, A. MaungMaung and Y. Kinoshita, "Image and model transformation with
+       secret key for vision transformer", arXiv:2207.05366, 2022.
 
     Examples
     --------
@@ -161,6 +176,7 @@ class EtCEncryptor(PixelMapEncryptor):
         "negate": ["boolean"],
         "shuffle_channels": ["boolean"],
         "per_block_keys": ["boolean"],
+        "sub_block_size": [Interval(Integral, 1, None, closed="left"), None],
         "grayscale": ["boolean", StrOptions({"ycbcr"})],
         "pad": ["boolean"],
         "variant": [StrOptions({"madono2020", "fugokidi2023"}), None],
@@ -176,6 +192,7 @@ class EtCEncryptor(PixelMapEncryptor):
         negate: bool = True,
         shuffle_channels: bool = True,
         per_block_keys: bool = True,
+        sub_block_size: int | None = None,
         grayscale: bool | Literal["ycbcr"] = False,
         pad: bool = False,
         variant: Literal["madono2020", "fugokidi2023"] | None = None,
@@ -189,6 +206,7 @@ class EtCEncryptor(PixelMapEncryptor):
         self.negate = negate
         self.shuffle_channels = shuffle_channels
         self.per_block_keys = per_block_keys
+        self.sub_block_size = sub_block_size
         self.grayscale = grayscale
         self.pad = pad
         self.variant = variant
@@ -205,37 +223,54 @@ class EtCEncryptor(PixelMapEncryptor):
 
     def _make_map(self, shape: ImageShape) -> PixelMap:
         draws = _DRAWS[self.variant]
-        blocks = to_blocks(np.arange(math.prod(shape)).reshape(shape), self._block_size())
+        side, part_side = self._block_size(), self._sub_block_size()
+        blocks = to_blocks(np.arange(math.prod(shape)).reshape(shape), side)
         n_blocks = len(blocks)
+        if self.permute:
+            blocks = blocks[self._keystream("etc/permute", shape).permutation(n_blocks)]
+
+        # The blocks stand on top of each other here, like one image, to be cut once more.
+        stack = blocks.reshape(-1, side, shape[-1])
+        parts = to_blocks(stack, part_side)
+        n_parts = len(parts) // n_blocks
+        if n_parts > 1:
+            order = self._keystream("etc/sub-blocks", shape).permutation(n_parts)
+            parts = parts.reshape(n_blocks, n_parts, -1)[:, order].reshape(parts.shape)
 
         def draw(step: str, n_choices: int) -> NDArray[np.int64]:
             stream = self._keystream(f"etc/{step}", shape)
-            drawn = stream.integers(n_choices, n_blocks if self.per_block_keys else 1)
-            return np.broadcast_to(drawn, n_blocks)
+            if self.per_block_keys:
+                return stream.integers(n_choices, n_blocks)
+            return np.tile(stream.integers(n_choices, n_parts), n_blocks)
 
-        if self.permute:
-            blocks = blocks[self._keystream("etc/permute", shape).permutation(n_blocks)]
         if self.rotate:
             symmetry = np.take(draws.symmetries, draw("rotate", len(draws.symmetries)))
-            blocks = _turned(blocks, symmetry)
+            parts = _turned(parts, symmetry)
         if self.shuffle_channels and shape[-1] == 3:
             orders = np.take(draws.channel_orders, draw("channels", 6), axis=0)
-            blocks = np.take_along_axis(blocks, orders[:, np.newaxis, np.newaxis], axis=3)
-        mask = np.zeros_like(blocks, dtype=np.uint8)
+            parts = np.take_along_axis(parts, orders[:, np.newaxis, np.newaxis], axis=3)
+        mask = np.zeros_like(parts, dtype=np.uint8)
         if self.negate and draws.negates_half:
             stream = self._keystream("etc/negate", shape)
             mask[stream.permutation(n_blocks) < n_blocks // 2] = 255
         elif self.negate:
             mask[draw("negate", 2) == 1] = 255
-        return PixelMap(from_blocks(blocks, shape).ravel(), from_blocks(mask, shape).ravel())
+
+        def to_image(parts: NDArray[Any]) -> NDArray[Any]:
+            blocks = from_blocks(parts, stack.shape).reshape(n_blocks, side, side, shape[-1])
+            return from_blocks(blocks, shape).ravel()
+
+        return PixelMap(to_image(parts), to_image(mask))
 
     def _count_bits(self, shape: ImageShape) -> float:
         draws = _DRAWS[self.variant]
         height, width, channels = shape
-        n_blocks = (height // self._block_size()) * (width // self._block_size())
-        n_draws = n_blocks if self.per_block_keys else 1
-        bits = log2_factorial(n_blocks) if self.permute else 0.0
-        if self.rotate:
+        side, part_side = self._block_size(), self._sub_block_size()
+        n_blocks = (height // side) * (width // side)
+        n_parts = (side // part_side) ** 2
+        n_draws = n_blocks if self.per_block_keys else n_parts
+        bits = log2_factorial(n_parts) + (log2_factorial(n_blocks) if self.permute else 0.0)
+        if self.rotate and part_side > 1:
             bits += n_draws * math.log2(len(set(draws.symmetries)))
         if self.negate:
             half = n_blocks // 2
@@ -248,6 +283,22 @@ class EtCEncryptor(PixelMapEncryptor):
         if self.block_size is not None:
             return self.block_size
         return 8 if self.grayscale else _DRAWS[self.variant].block_size
+
+    def _sub_block_size(self) -> int:
+        side = self._block_size()
+        if self.sub_block_size is None:
+            return side
+        if self.per_block_keys:
+            raise ValueError(
+                f"sub_block_size={self.sub_block_size} is for blocks that are all treated alike; "
+                "add per_block_keys=False, or leave sub_block_size out."
+            )
+        if side % self.sub_block_size:
+            raise ValueError(
+                f"sub-blocks of {self.sub_block_size}×{self.sub_block_size} pixels do not fill "
+                f"blocks of {side}×{side}; take a sub_block_size that divides block_size."
+            )
+        return self.sub_block_size
 
     def _padded_shape(self, shape: ImageShape) -> ImageShape:
         return padded_to_blocks(shape, self._block_size(), self.pad)

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import struct
-from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.resources import files
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
-import joblib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from ricsk.base import BaseImageEncryptor
-from ricsk.classifiers import CNNClassifier
 from ricsk.encryptors._embedding import embed, extract, fits
+from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors._ric_training import RIC, train
 from ricsk.exceptions import TargetNotReachedError
-from ricsk.images import ImageBatch, describe, flattened_for, with_image_shape
+from ricsk.images import ImageBatch, describe
 from ricsk.keys import Keystream, SecretKey
 from ricsk.nae import (
     ClassifierView,
     ClassPatterns,
     NoiseResult,
-    NoViewError,
     find_noise,
     find_noise_by_queries,
-    view_classifier,
 )
 from ricsk.nn.ric import LightRIC, PublishedRIC
 
@@ -65,14 +57,11 @@ _MOST_CONTENT = 1000
 # How far from mid-grey the values are that stand for an image under the mask in searches.
 _CONTRASTS = (0, 64, 127)
 
-# Patterns of the classifiers fitted last, because a search over alpha needs them again and again.
-_PATTERNS: OrderedDict[str, ClassPatterns] = OrderedDict()
-_PATTERNS_BYTES = 1 << 26
 # The key of what is random and no secret, but must be the same everywhere and in every version.
 _PUBLIC = SecretKey(bytes(32))
 
 
-class RICEncryptor(BaseImageEncryptor):
+class RICEncryptor(GuidedEncryptor):
     r"""Recoverable images under noise that a classifier reads as the image's class (RIC).
 
     An image x becomes the 8-bit image
@@ -194,11 +183,8 @@ class RICEncryptor(BaseImageEncryptor):
     True
     """
 
-    learns_on = "plain"
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseImageEncryptor._parameter_constraints,
-        "classifier": [HasMethods(["fit", "predict"]), None],
+        **GuidedEncryptor._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="neither")],
         "solver": [StrOptions(set(_ATTEMPTS))],
         "amplitude": [Interval(Real, 0, 1, closed="right")],
@@ -216,11 +202,8 @@ class RICEncryptor(BaseImageEncryptor):
         "verbose": ["verbose"],
     }
 
-    classifier_: Any
-    classes_: NDArray[Any]
     patterns_: ClassPatterns | None
     _network: RIC
-    _view: ClassifierView | None
 
     def __init__(
         self,
@@ -305,10 +288,8 @@ class RICEncryptor(BaseImageEncryptor):
                 f"{8 * _HEADER_BYTES} values. Use larger images, or nonce='fixed', one mask for "
                 "all images of a class."
             )
-        self.input_ndim_, self.input_dtype_ = batch.ndim, batch.dtype.str
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)
-        self._view = self._make_view()
         self.patterns_ = self._fit_patterns(levels) if self.solver == "pattern" else None
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with torch.random.fork_rng(devices=[]):
@@ -323,58 +304,24 @@ class RICEncryptor(BaseImageEncryptor):
             self._train(levels, seed)
         self._network.double().eval()
 
-    def _fit_classifier(self, batch: ImageBatch, y: ArrayLike | None) -> None:
-        classifier = CNNClassifier(random_state=0) if self.classifier is None else self.classifier
-        self.classifier_ = clone(classifier)
-        if batch.ndim == 2:
-            with_image_shape(self.classifier_, batch.shape)
-        X = flattened_for(self.classifier_, batch.restore(batch.pixels))
-        if y is None and not hasattr(self.classifier_, "classes_"):
-            raise ValueError(
-                "RICEncryptor requires y to be passed, but the target y is None: its classifier is "
-                "fitted on it. Call fit(X, y), or give a fitted classifier as "
-                "classifier=FrozenEstimator(classifier)."
-            )
-        self.classifier_.fit(X, y)
-        self.classes_ = np.asarray(self.classifier_.classes_)
-
-    def _make_view(self) -> ClassifierView | None:
-        """Make what gradients are taken of; None where there are none."""
-        values = self.value_range_
-        low, high = (0.0, 255.0) if self.input_dtype_ == "|u1" else (values.low, values.high)
-        try:
-            return view_classifier(self.classifier_, low=low, high=high)
-        except NoViewError:
-            return None
-
     def _fit_patterns(self, levels: NDArray[np.uint8]) -> ClassPatterns | None:
         if self._view is None:
             return None
-        shape = self.image_shape_in_
-        settings = (shape, self.amplitude, self.kappa, self.scramble, self.input_dtype_)
-        try:
-            name = joblib.hash((self.classifier_, settings, self.value_range_))
-        except (pickle.PicklingError, TypeError, AttributeError):
-            name = "a classifier that cannot be pickled"
-            _PATTERNS.pop(name, None)
-        if name not in _PATTERNS:
-            content = levels[:_MOST_CONTENT]
-            if self.scramble:
-                # Like what lies under masks; public, so not by the key.
-                rng = np.random.default_rng(0)
-                shuffled = rng.permuted(content.reshape(len(content), -1), axis=1)
-                negated = rng.integers(0, 2, shuffled.shape, np.uint8) * np.uint8(255)
-                content = (shuffled ^ negated).reshape(content.shape)
-            _PATTERNS[name] = ClassPatterns.fit(
-                self._view, shape, amplitude=self.amplitude, content=content, kappa=self.kappa
-            )
-        _PATTERNS.move_to_end(name)
-        while (
-            len(_PATTERNS) > 1
-            and sum(p.patterns.nbytes for p in _PATTERNS.values()) > _PATTERNS_BYTES
-        ):
-            _PATTERNS.popitem(last=False)
-        return _PATTERNS[name]
+        content = levels[:_MOST_CONTENT]
+        if self.scramble:
+            # Like what lies under masks; public, so not by the key.
+            rng = np.random.default_rng(0)
+            shuffled = rng.permuted(content.reshape(len(content), -1), axis=1)
+            negated = rng.integers(0, 2, shuffled.shape, np.uint8) * np.uint8(255)
+            content = (shuffled ^ negated).reshape(content.shape)
+        return self._find_patterns(
+            self._view,
+            variant=self.scramble,
+            image_shape=self.image_shape_in_,
+            amplitude=self.amplitude,
+            kappa=self.kappa,
+            content=content,
+        )
 
     def _make_fixed_masks(self, passes: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Make the one mask of each class, and return how many passes it took."""
@@ -578,34 +525,11 @@ class RICEncryptor(BaseImageEncryptor):
     def _score(self, masks: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Ask the classifier what it makes of masks, mixed as they will be with an image."""
         weight = self.alpha
-        scores = []
-        for other in self._content():
-            mixed = np.rint(weight * masks + (1 - weight) * other).astype(np.uint8)
-            X = self._as_fitted(mixed)
-            if hasattr(self.classifier_, "predict_proba"):
-                scores.append(self.classifier_.predict_proba(X))
-            else:
-                decisions = self.classifier_.decision_function(X)
-                if decisions.ndim == 1:
-                    decisions = np.stack([np.zeros_like(decisions), decisions], axis=1)
-                scores.append(decisions)
-        return np.mean(scores, axis=0)
-
-    def _predict(self, pixels: NDArray[Any]) -> NDArray[np.int64]:
-        """Classify images; labels are positions in `classes_`."""
-        predicted = self.classifier_.predict(self._as_fitted(pixels))
-        return np.searchsorted(self.classes_, predicted).astype(np.int64)
-
-    def _as_fitted(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Bring images into the form that the classifier was fitted on."""
-        dtype = np.dtype(self.input_dtype_)
-        if pixels.dtype == np.uint8 and dtype.kind == "f":
-            pixels = self.value_range_.from_uint8(pixels, dtype)
-        elif pixels.dtype != np.uint8 and dtype.kind != "f":
-            pixels = self.value_range_.to_uint8(pixels)
-        return flattened_for(
-            self.classifier_, ImageBatch(pixels, self.input_ndim_, dtype).restore(pixels)
+        mixtures = (
+            np.rint(weight * masks + (1 - weight) * other).astype(np.uint8)
+            for other in self._content()
         )
+        return np.mean([self._scores(mixed) for mixed in mixtures], axis=0)
 
     def _nonce(self, image: NDArray[np.uint8], label: np.int64, attempt: int) -> bytes:
         """Derive a nonce from all that a mask must not be shared between."""
@@ -655,16 +579,10 @@ class RICEncryptor(BaseImageEncryptor):
         most = _MAX_QUERIES if self._view is None else _MAX_PASSES
         return nonces, labels % len(self.classes_), np.where(passes <= most, passes, 0)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = not isinstance(self.classifier, FrozenEstimator)
-        return tags
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         network = state.pop("_network", None)
-        for name in ("_view", "_fixed_masks"):
-            state.pop(name, None)
+        state.pop("_fixed_masks", None)
         if network is not None:
             state["network_weights_"] = save_safetensors(network.state_dict())
         return state
@@ -676,7 +594,6 @@ class RICEncryptor(BaseImageEncryptor):
         if weights is not None:
             self._network = _NETWORKS[self.architecture]().double().eval()
             self._network.load_state_dict(load_safetensors(weights))
-            self._view = self._make_view()
             if self.nonce == "fixed":
                 self._make_fixed_masks(self.fixed_passes_)
 

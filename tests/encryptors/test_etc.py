@@ -105,6 +105,59 @@ def test_shared_keys_do_the_same_to_every_block():
     assert not np.array_equal(C, np.tile(C[:, :8, :8], (1, 8, 8, 1)))
 
 
+def test_sub_blocks_are_permuted_within_their_block_alike_in_all_blocks():
+    X = rng.integers(0, 256, (1, 24, 32, 3), dtype=np.uint8)
+    parameters = {"block_size": 8, "sub_block_size": 2, "per_block_keys": False, **OFF}
+    C = EtCEncryptor(KEY, **parameters).fit_transform(X)
+    orders = [
+        [
+            next(i for i, part in enumerate(blocks_of(p, 2)) if np.array_equal(part, found))
+            for found in blocks_of(s, 2)
+        ]
+        for p, s in zip(blocks_of(X[0], 8), blocks_of(C[0], 8), strict=True)
+    ]
+    assert sorted(orders[0]) == list(range(16))
+    assert orders[0] != sorted(orders[0])
+    assert all(order == orders[0] for order in orders)
+
+
+@pytest.mark.parametrize("step", ["rotate", "negate", "shuffle_channels"])
+def test_each_sub_block_has_its_own_draw(step):
+    """So many sub-blocks of one block that all draws occur, undone block by block."""
+    X = np.tile(rng.integers(0, 256, (1, 4, 4, 3), dtype=np.uint8), (1, 32, 32, 1))
+    parameters = {"block_size": 64, "sub_block_size": 4, "per_block_keys": False, **OFF}
+    C = EtCEncryptor(KEY, **{**parameters, step: True}).fit_transform(X)[0]
+    np.testing.assert_array_equal(C[:64, :64], C[64:, :64])
+    np.testing.assert_array_equal(C[:64, :64], C[:64, 64:])
+    found = [part.tobytes() for part in blocks_of(C[:64, :64], 4)]
+    assert len(set(found)) == {"rotate": 8, "negate": 2, "shuffle_channels": 6}[step]
+
+
+def test_a_whole_block_is_its_own_sub_block():
+    one = EtCEncryptor(KEY, block_size=8, per_block_keys=False)
+    other = clone(one).set_params(sub_block_size=8)
+    np.testing.assert_array_equal(one.fit_transform(PIXELS), other.fit_transform(PIXELS))
+
+
+def test_sub_blocks_of_one_pixel_permute_pixels():
+    encryptor = EtCEncryptor(
+        KEY, block_size=8, sub_block_size=1, per_block_keys=False, **{**OFF, "rotate": True}
+    )
+    C = encryptor.fit_transform(PIXELS)
+    for plain, secret in zip(blocks_of(PIXELS[0], 8), blocks_of(C[0], 8), strict=True):
+        assert not np.array_equal(plain, secret)
+        np.testing.assert_array_equal(
+            *(np.unique(block.reshape(-1, 3), axis=0) for block in (plain, secret))
+        )
+
+
+def test_sub_blocks_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"3×3 pixels do not fill blocks of 16×16"):
+        EtCEncryptor(KEY, per_block_keys=False, sub_block_size=3).fit(PIXELS)
+    with pytest.raises(ValueError, match=r"add per_block_keys=False"):
+        EtCEncryptor(KEY, sub_block_size=4).fit(PIXELS)
+
+
 @pytest.mark.parametrize("grayscale", [True, "ycbcr"])
 def test_grayscale_stacks_three_planes_in_blocks_of_8(grayscale):
     encryptor = EtCEncryptor(KEY, grayscale=grayscale).fit(PIXELS)
@@ -179,6 +232,17 @@ def test_four_blocks_are_too_few_and_the_warning_says_how_many_keys():
         ({}, (224, 224, 3), 2505.5),
         ({}, (32, 32), math.log2(24 * 8**4 * 2**4)),
         ({"per_block_keys": False}, (32, 32, 3), math.log2(24 * 8 * 2 * 6)),
+        (
+            {"per_block_keys": False, "sub_block_size": 8},
+            (32, 32, 3),
+            math.log2(24 * 24 * 8**4 * 2**4 * 6**4),
+        ),
+        (
+            {"per_block_keys": False, "sub_block_size": 1, "block_size": 2, "permute": False},
+            (32, 32),
+            math.log2(24 * 2**4),
+        ),
+        ({"block_size": 1}, (2, 2), math.log2(24 * 2**4)),
         ({"permute": False, "rotate": False}, (32, 32, 3), math.log2(2**4 * 6**4)),
         ({"variant": "fugokidi2023"}, (32, 32, 3), math.log2(24 * 4**4 * 2**4 * 6**4)),
         ({"variant": "madono2020", "block_size": 16}, (32, 32, 3), math.log2(24 * 8**4 * 6 * 6**4)),
@@ -186,6 +250,16 @@ def test_four_blocks_are_too_few_and_the_warning_says_how_many_keys():
 )
 def test_key_space(parameters, shape, expected):
     assert EtCEncryptor(KEY, **parameters).key_space_bits(shape) == pytest.approx(expected, abs=0.5)
+
+
+def test_key_space_counts_the_encryptions_that_there_are():
+    X = rng.integers(0, 128, (1, 4, 2, 1), dtype=np.uint8)
+    encryptor = EtCEncryptor(block_size=2, sub_block_size=1, per_block_keys=False, negate=False)
+    found = {
+        encryptor.set_params(key=number.to_bytes(32, "little")).fit_transform(X).tobytes()
+        for number in range(600)
+    }
+    assert math.log2(len(found)) == pytest.approx(encryptor.key_space_bits(), abs=1e-9)
 
 
 def test_fugokidi2023_has_four_symmetries_that_form_no_group():
@@ -231,7 +305,14 @@ def test_variants_have_no_options_that_their_code_lacks(parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"block_size": 0}, {"variant": "x"}, {"grayscale": "rgb"}, {"negate": "yes"}, {"pad": 2.5}],
+    [
+        {"block_size": 0},
+        {"sub_block_size": 0},
+        {"variant": "x"},
+        {"grayscale": "rgb"},
+        {"negate": "yes"},
+        {"pad": 2.5},
+    ],
 )
 def test_impossible_parameters_are_refused(parameters):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):

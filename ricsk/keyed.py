@@ -1,0 +1,396 @@
+"""Move a key from the images into the network that reads them: exactly, and without training."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from ricsk.base import BaseImageEncryptor
+from ricsk.classifiers._base import TorchClassifier
+from ricsk.encryptors._pixelmap import PixelMapEncryptor, to_blocks
+from ricsk.images import ImageShape, describe
+from ricsk.nn import ConvMixer, ViT
+from ricsk.pixelmap import PixelMap
+
+__all__ = ["NotAdaptableError", "adapt_to_key", "remove_key"]
+
+_Model = TypeVar("_Model", TorchClassifier, nn.Module)
+
+
+class NotAdaptableError(ValueError):
+    """The encryption cannot be moved into the network without changing what it answers."""
+
+
+def adapt_to_key(
+    model: _Model,
+    encryptor: BaseImageEncryptor,
+    *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> _Model:
+    r"""Make a network that was trained on plain images read ciphertexts, without training.
+
+    What the network answers to a ciphertext is what it answered to the image, up to the order in
+    which floating-point numbers are summed. This is possible where the encryption permutes the
+    patches of the image and does the same to all of them within, as with
+    ``EtCEncryptor(key, per_block_keys=False)``; it is found by looking at the encryption itself.
+    Two tensors change. Let patch i of the ciphertext hold patch :math:`\pi(i)` of the image, and
+    its normalized values be :math:`z = A x + d`, where A is a permutation with signs. Then [1]_
+
+    .. math:: E' = E A^{-1}, \qquad b' = b - E' d, \qquad e'_i = e_{\pi(i)}
+
+    take the place of the patch embedding E, its bias b and the positions e. The positions of class
+    tokens stay. With images scaled to [−1, 1], d is zero.
+
+    **What it costs.** Whoever has the plain network and the adapted one reads the key off them by
+    comparing the two tensors. So does whoever has one image of distinct values with its ciphertext,
+    or a few ordinary pairs.
+
+    Parameters
+    ----------
+    model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
+        Fitted on plain images. A module must take channel-first images and return a tensor. It
+        needs a convolution that embeds the patches without overlap, as ``patch_embed.proj`` (the
+        layout of timm) or the first layer of ``patch_embed`` or ``stem``. With positions
+        ``pos_embed`` of shape (1, tokens, dim), of which the first may belong to ``cls_token``,
+        ``dist_token`` and ``reg_token``, patches may be permuted; without them, as in a ConvMixer,
+        they must stay in place (``permute=False``). It is not changed.
+    encryptor : EtCEncryptor
+        Fitted on images of the network's size. Its blocks need not be the network's patches, as
+        long as all patches are treated alike.
+    mean, std : float or sequence of float, optional
+        For a module: the normalization of its input per channel, of pixel values on [0, 1]. By
+        default 0.5, which scales to [−1, 1]. Classifiers know theirs.
+
+    Returns
+    -------
+    A copy of `model`, which reads ciphertexts.
+
+    Raises
+    ------
+    NotAdaptableError
+        If patches are treated differently, mixed with each other or lose values; if they are
+        permuted and the network has no position embeddings; if it does not embed patches; or if a
+        module answers differently after all, for positions act elsewhere in it too.
+    ValueError
+        If encryptor and network are for images of different sizes, or `mean` and `std` are no
+        normalization.
+    TypeError
+        If the one is no network or the other no such encryptor.
+    sklearn.exceptions.NotFittedError
+        If one of them is not fitted.
+
+    See Also
+    --------
+    remove_key : The way back.
+    PrivateClassifier : Does this for a frozen classifier.
+
+    References
+    ----------
+    .. [1] H. Kiya, R. Iijima, A. MaungMaung and Y. Kinoshita, "Image and model transformation with
+       secret key for vision transformer", arXiv:2207.05366, 2022; for permutations. For sub-blocks
+       with rotation, negation and colours, G. Hamano, S. Imaizumi and H. Kiya, "Effects of JPEG
+       compression on vision transformer image classification for encryption-then-compression
+       images", Sensors 23(7), 3400, 2023, section 2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import EtCEncryptor, SecretKey, ViTClassifier, adapt_to_key
+    >>> from ricsk.datasets import load_digits
+    >>> X, y = load_digits(size=16)
+    >>> classifier = ViTClassifier(dim=32, depth=1, patch_size=2, epochs=1).fit(X[:500], y[:500])
+    >>> encryptor = EtCEncryptor(
+    ...     SecretKey.generate(), block_size=2, per_block_keys=False, sub_block_size=1
+    ... ).fit(X)
+    >>> keyed = adapt_to_key(classifier, encryptor)
+    >>> logits = keyed.decision_function(encryptor.transform(X))
+    >>> bool(np.abs(logits - classifier.decision_function(X)).max() < 1e-4)
+    True
+    """
+    return _moved(model, encryptor, mean, std, back=False)
+
+
+def remove_key(
+    model: _Model,
+    encryptor: BaseImageEncryptor,
+    *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> _Model:
+    """Undo `adapt_to_key`: make a network that reads ciphertexts read plain images.
+
+    A network that was adapted to the key and trained further on ciphertexts is thus brought back.
+    To change keys, remove the old one and adapt to the new one.
+
+    Parameters
+    ----------
+    model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
+        As `adapt_to_key` returned it, or after further training.
+    encryptor : EtCEncryptor
+        That it was adapted to.
+    mean, std : float or sequence of float, optional
+        As for `adapt_to_key`.
+
+    Returns
+    -------
+    A copy of `model`, which reads plain images.
+
+    Raises
+    ------
+    NotAdaptableError, ValueError, TypeError
+        As `adapt_to_key`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ricsk import EtCEncryptor, SecretKey, adapt_to_key, remove_key
+    >>> from ricsk.datasets import load_photos
+    >>> from ricsk.nn import ViT
+    >>> X = load_photos(size=(32, 32))
+    >>> encryptor = EtCEncryptor(SecretKey.generate(), block_size=4, per_block_keys=False).fit(X)
+    >>> network = ViT((32, 32, 3), 10, dim=32, depth=1, n_heads=2, patch_size=4)
+    >>> again = remove_key(adapt_to_key(network, encryptor), encryptor)
+    >>> torch.equal(again.pos_embed, network.pos_embed)
+    True
+    """
+    return _moved(model, encryptor, mean, std, back=True)
+
+
+def _moved(
+    model: _Model,
+    encryptor: BaseImageEncryptor,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+    back: bool,
+) -> _Model:
+    if not isinstance(encryptor, PixelMapEncryptor):
+        raise TypeError(
+            f"{type(encryptor).__name__} is no encryption that a network can absorb; expected an "
+            "EtCEncryptor with per_block_keys=False."
+        )
+    check_is_fitted(encryptor)
+    shape = encryptor.ciphertext_shape_
+    pixel_map = encryptor._map.inverse() if back else encryptor._map
+    if isinstance(model, TorchClassifier):
+        check_is_fitted(model)
+        if model.image_shape_in_ != shape:
+            raise ValueError(
+                f"the classifier was fitted on images of {describe(model.image_shape_in_)}, but "
+                f"ciphertexts have {describe(shape)}. Fit both on images of one size; with pad or "
+                "grayscale the ciphertexts have another one than the images."
+            )
+        if mean is not None or std is not None:
+            raise ValueError("a classifier scales its images itself; leave mean and std out.")
+        means, stds = _normalization(model, encryptor)
+    elif isinstance(model, nn.Module):
+        means, stds = (_per_channel(value, shape[2]) for value in (mean, std))
+        if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds > 0).all()):
+            raise ValueError(f"mean={mean}, std={std} is no normalization; std must be above 0.")
+    else:
+        raise TypeError(
+            f"{type(model).__name__} is no network that could be adapted; expected a fitted "
+            "ViTClassifier or ConvMixerClassifier, or a torch.nn.Module."
+        )
+    keyed = copy.deepcopy(model)
+    old, new = _network_of(model), _network_of(keyed)
+    _rewire(new, pixel_map, shape, means, stds)
+    if type(new) not in (ViT, ConvMixer):
+        _check_answers(old, new, pixel_map, shape, means, stds)
+    return keyed
+
+
+def _network_of(model: TorchClassifier | nn.Module) -> nn.Module:
+    return model.module_.network if isinstance(model, TorchClassifier) else model
+
+
+def _per_channel(value: float | Sequence[float] | None, channels: int) -> NDArray[np.float64]:
+    values = np.asarray(0.5 if value is None else value, float)
+    if values.shape not in ((), (channels,)):
+        raise ValueError(f"{value} has another length than the {channels} channels of the images.")
+    return np.broadcast_to(values, channels)
+
+
+def _normalization(
+    classifier: TorchClassifier, encryptor: PixelMapEncryptor
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Say how the classifier scales values that the encryptor takes for 0 to 1."""
+    read, encrypted = classifier.value_range_, encryptor.value_range_
+    span = encrypted.high - encrypted.low
+    mean = ((read.low + read.high) / 2 - encrypted.low) / span
+    std = (read.high - read.low) / 2 / span
+    channels = encryptor.ciphertext_shape_[2]
+    return np.full(channels, mean), np.full(channels, std)
+
+
+class _PatchMap(NamedTuple):
+    """A pixel map in terms of patches, all of which undergo the same."""
+
+    source: NDArray[np.intp]  # for each patch of the ciphertext, the patch of the image in it
+    order: NDArray[np.intp]  # for each value of a patch, its former place in the patch
+    negated: NDArray[np.bool_]  # and whether it is negated
+
+
+def _factorized(pixel_map: PixelMap, shape: ImageShape, patch_size: int) -> _PatchMap:
+    if not pixel_map.only_negates:
+        raise NotAdaptableError(
+            "the encryption changes pixel values by more than moving and negating them, which no "
+            "linear map can follow. Take an EtCEncryptor with per_block_keys=False."
+        )
+    if not pixel_map.is_bijective:
+        raise NotAdaptableError("the encryption loses pixel values, which no network brings back.")
+    height, width, _ = shape
+    if height % patch_size or width % patch_size:
+        raise ValueError(
+            f"ciphertexts of {describe(shape)} do not fall into the network's patches of "
+            f"{patch_size}×{patch_size}."
+        )
+    pixels = np.arange(math.prod(shape)).reshape(shape)
+    in_patches = to_blocks(pixels, patch_size)
+    in_patches = in_patches.reshape(len(in_patches), -1)
+    patch_of, place_of = np.empty((2, pixels.size), np.intp)
+    patch_of[in_patches] = np.arange(len(in_patches))[:, np.newaxis]
+    place_of[in_patches] = np.arange(in_patches.shape[1])
+
+    former = pixel_map.index[in_patches]
+    source, order = patch_of[former], place_of[former]
+    negated = pixel_map.mask[in_patches] == 255
+    advice = f"Take an EtCEncryptor with per_block_keys=False and block_size={patch_size}."
+    if (source != source[:, :1]).any():
+        raise NotAdaptableError(
+            f"the encryption mixes the network's patches of {patch_size}×{patch_size} with each "
+            f"other. {advice}"
+        )
+    if (order != order[0]).any() or (negated != negated[0]).any():
+        raise NotAdaptableError(
+            "the encryption does not do the same within all of the network's patches of "
+            f"{patch_size}×{patch_size}, which share their weights. {advice}"
+        )
+    return _PatchMap(source[:, 0], order[0], negated[0])
+
+
+def _rewire(
+    network: nn.Module,
+    pixel_map: PixelMap,
+    shape: ImageShape,
+    means: NDArray[np.float64],
+    stds: NDArray[np.float64],
+) -> None:
+    """Change the patch embedding and the positions of a network in place."""
+    embedding = _patch_embedding(network)
+    if embedding.in_channels != shape[2]:
+        raise ValueError(
+            f"the network reads images of {embedding.in_channels} channels, but ciphertexts have "
+            f"{describe(shape)}."
+        )
+    patches = _factorized(pixel_map, shape, embedding.kernel_size[0])
+    positions = getattr(network, "pos_embed", None)
+    if isinstance(positions, Tensor):
+        n_before = _count_tokens_before(network, positions, len(patches.source))
+        with torch.no_grad():
+            positions[:, n_before:] = positions[:, n_before + torch.from_numpy(patches.source)]
+    elif (patches.source != np.arange(len(patches.source))).any():
+        raise NotAdaptableError(
+            f"the encryption permutes patches, and {type(network).__name__} has no position "
+            "embeddings in which that could be undone. Take an EtCEncryptor with permute=False and "
+            f"per_block_keys=False, and block_size={embedding.kernel_size[0]} if it rotates."
+        )
+    _rewire_embedding(embedding, patches, means, stds)
+
+
+def _rewire_embedding(
+    embedding: nn.Conv2d,
+    patches: _PatchMap,
+    means: NDArray[np.float64],
+    stds: NDArray[np.float64],
+) -> None:
+    channels = len(means)
+    after, before = np.arange(len(patches.order)) % channels, patches.order % channels
+    sign = np.where(patches.negated, -1.0, 1.0)
+    scale = sign * stds[before] / stds[after]
+    shift = (sign * means[before] + patches.negated - means[after]) / stds[after]
+
+    weight = embedding.weight.detach().permute(0, 2, 3, 1)  # rows, columns, channels, as in images
+    matrix = weight.reshape(len(weight), -1).double().cpu().numpy()[:, patches.order] / scale
+    with torch.no_grad():
+        changed = torch.from_numpy(matrix).reshape(weight.shape).permute(0, 3, 1, 2)
+        embedding.weight.copy_(changed)
+        if shift.any():
+            if embedding.bias is None:
+                embedding.bias = nn.Parameter(embedding.weight.new_zeros(len(weight)))
+            constant = torch.from_numpy(matrix @ shift)
+            embedding.bias.copy_(embedding.bias.double().cpu() - constant)
+
+
+def _patch_embedding(network: nn.Module) -> nn.Conv2d:
+    stem = getattr(network, "patch_embed", getattr(network, "stem", None))
+    layer = getattr(stem, "proj", stem)
+    if isinstance(layer, nn.Sequential):
+        layer = layer[0]
+    if (
+        not isinstance(layer, nn.Conv2d)
+        or layer.kernel_size != layer.stride
+        or layer.kernel_size != layer.kernel_size[:1] * 2
+        or layer.padding not in ((0, 0), "valid")
+        or layer.dilation != (1, 1)
+        or layer.groups != 1
+    ):
+        raise NotAdaptableError(
+            f"{type(network).__name__} does not begin by embedding square patches that do not "
+            "overlap, so no key can be moved into it. Take a ViT or a ConvMixer, or train on "
+            "ciphertexts."
+        )
+    return layer
+
+
+def _count_tokens_before(network: nn.Module, positions: Tensor, n_patches: int) -> int:
+    """Count the positions that belong to tokens before the patches."""
+    tokens = (getattr(network, name, None) for name in ("cls_token", "dist_token", "reg_token"))
+    n_tokens = sum(token.shape[1] for token in tokens if isinstance(token, Tensor))
+    n_before = positions.shape[1] - n_patches
+    if positions.ndim != 3 or n_before not in (0, n_tokens):
+        raise ValueError(
+            f"pos_embed has shape {tuple(positions.shape)}, but ciphertexts have {n_patches} "
+            f"patches and the network {n_tokens} other tokens. Fit the encryptor on images of the "
+            "network's size."
+        )
+    return n_before
+
+
+def _check_answers(
+    plain: nn.Module,
+    keyed: nn.Module,
+    pixel_map: PixelMap,
+    shape: ImageShape,
+    means: NDArray[np.float64],
+    stds: NDArray[np.float64],
+) -> None:
+    """Compare the answers to an image and its ciphertext, for networks of unknown insides."""
+    image = np.random.default_rng(0).random((1, *shape))
+    like = _patch_embedding(plain).weight
+    answers = []
+    for network, pixels in ((plain, image), (keyed, pixel_map.on_floats(image, 0.0, 1.0))):
+        modes = {module: module.training for module in network.modules()}
+        given = torch.from_numpy((pixels - means) / stds).permute(0, 3, 1, 2).to(like)
+        try:
+            with torch.inference_mode():
+                answers.append(network.eval()(given))
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+    expected, found = answers
+    tolerance = math.sqrt(torch.finfo(like.dtype).eps) * expected.abs().max()
+    difference = (found - expected).abs().max()
+    if not difference <= tolerance:
+        raise NotAdaptableError(
+            f"{type(plain).__name__} answers differently after the change of its patch and "
+            f"position embeddings, by {difference:.2g}: positions act elsewhere in it too."
+        )
