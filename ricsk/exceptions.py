@@ -19,3 +19,7 @@ class SmallKeySpaceWarning(UserWarning):
 
 class TargetNotReachedError(ValueError):
     """No ciphertext was found that the classifier reads as it reads the image."""
+
+
+class AttackNotApplicableError(ValueError):
+    """An attack cannot be run against this encryptor, so that its failure would say nothing."""

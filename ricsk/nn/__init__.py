@@ -2,8 +2,20 @@
 
 from ricsk.nn._network import ImageNetwork
 from ricsk.nn._registry import build, names, register
+from ricsk.nn.block_cnn import BlockCNN
 from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
+from ricsk.nn.unet import UNet
 from ricsk.nn.vit import ViT
 
-__all__ = ["CNN", "ConvMixer", "ImageNetwork", "ViT", "build", "names", "register"]
+__all__ = [
+    "CNN",
+    "BlockCNN",
+    "ConvMixer",
+    "ImageNetwork",
+    "UNet",
+    "ViT",
+    "build",
+    "names",
+    "register",
+]

@@ -1,0 +1,351 @@
+"""`BaseAttack`: the contract that every attack keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ricsk.base import BaseImageEncryptor
+from ricsk.exceptions import AttackNotApplicableError
+from ricsk.images import ImageShape, ValueRange, check_images, describe
+from ricsk.keys import SecretKey
+
+__all__ = ["Adversary", "BaseAttack", "rekeyed"]
+
+_UNIT_RANGE = ValueRange(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """What an adversary has besides the algorithm, which is known to everybody.
+
+    Parameters
+    ----------
+    ciphertexts : bool
+        Whether the ciphertexts under attack are looked at at all.
+    pairs : bool
+        Whether it has some images together with their ciphertexts: known plaintexts.
+    oracle : bool
+        Whether it can have images of its own choice encrypted: chosen plaintexts.
+    public_images : bool
+        Whether it has images of the same kind as those that are hidden.
+    labels : bool
+        Whether it knows the class of each ciphertext. Whoever has the classifier does, and so
+        knows that of the public images.
+    keys : {"same", "own", "listed"}
+        Whether pairs, oracle and ciphertexts are of the key under attack; or the adversary makes
+        pairs with keys of its own; or it has a list of keys, one of which may be the right one.
+
+    Examples
+    --------
+    >>> print(Adversary())
+    ciphertexts only
+    >>> print(Adversary(pairs=True))
+    known plaintexts, same key
+    >>> print(Adversary(public_images=True, keys="own"))
+    public images, keys of its own
+    """
+
+    ciphertexts: bool = True
+    pairs: bool = False
+    oracle: bool = False
+    public_images: bool = False
+    labels: bool = False
+    keys: Literal["same", "own", "listed"] = "same"
+
+    def __str__(self) -> str:
+        keys = {"same": "same key", "own": "keys of its own", "listed": "a list of keys"}
+        parts = {
+            "known plaintexts": self.pairs,
+            "chosen plaintexts": self.oracle,
+            "public images": self.public_images,
+            "labels": self.labels,
+            keys[self.keys]: self.pairs or self.oracle or self.keys != "same",
+            "no ciphertexts": not self.ciphertexts,
+        }
+        return ", ".join(part for part, has in parts.items() if has) or "ciphertexts only"
+
+
+class BaseAttack(BaseEstimator):
+    """Base of all attacks: learns from what its adversary has, and reconstructs images.
+
+    An attack says in `adversary` what the adversary has, and overrides `_fit`, `_reconstruct` and,
+    where there are encryptors that it cannot be run against, `_why_not`. Whatever `fit` is passed,
+    `_fit` is given no more than that adversary has: a caller may pass all it has to every attack.
+
+    `_fit` is called with keyword arguments, images as uint8 arrays of shape ``(n_samples, height,
+    width, channels)``: always `ciphertexts`; `plaintexts` with pairs; `public_images`; with labels
+    `labels` and, with public images too, `public_labels`; `encrypt`, a function of images, with
+    an oracle; and `rekey`, from a `SecretKey` to the same encryptor under it, with keys other than
+    the same.
+
+    Attributes
+    ----------
+    adversary : Adversary
+        What the adversary knows and has.
+    ciphertext_shape_, image_shape_ : tuple of int
+        Height, width and channels of the ciphertexts, and of the images behind them.
+    """
+
+    # A property only so that an attack may have either: an attribute, or another one that depends
+    # on its parameters.
+    @property
+    def adversary(self) -> Adversary:
+        """What the adversary knows and has."""
+        raise NotImplementedError
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _optional: ClassVar[frozenset[str]] = frozenset()
+    """Arguments of `_fit` that may be None although the adversary has them."""
+
+    ciphertext_shape_: ImageShape
+    image_shape_: ImageShape
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        ciphertexts: ArrayLike,
+        plaintexts: ArrayLike | None = None,
+        *,
+        public_images: ArrayLike | None = None,
+        public_labels: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        encryptor: BaseImageEncryptor | None = None,
+    ) -> Self:
+        """Learn from what the adversary has; the rest is not looked at.
+
+        Parameters
+        ----------
+        ciphertexts : array-like of shape (n_samples, height, width, channels)
+            Ciphertexts: uint8, or floats on [0, 1].
+        plaintexts : array-like, optional
+            The images behind `ciphertexts`, in the same order.
+        public_images : array-like, optional
+            Images of the same kind and shape, that are not behind the ciphertexts.
+        public_labels : array-like of shape (n_public,), optional
+            What the classifier says of them; or their classes, where it reads ciphertexts alone.
+        labels : array-like of shape (n_samples,), optional
+            What the classifier says of `ciphertexts`.
+        encryptor : fitted encryptor, optional
+            What made the ciphertexts: the oracle for chosen plaintexts, or the known algorithm. It
+            is checked by `check`, and is not changed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something that the attack needs is missing or does not fit the rest.
+        ricsk.exceptions.AttackNotApplicableError
+            If the attack cannot be run against `encryptor`.
+        sklearn.exceptions.NotFittedError
+            If `encryptor` is not fitted.
+        """
+        if encryptor is not None:
+            self.check(encryptor)
+        has = self.adversary
+        own = has.keys != "same"
+        given = {
+            "ciphertexts": (True, ciphertexts),
+            "plaintexts": (has.pairs, plaintexts),
+            "public_images": (has.public_images, public_images),
+            "public_labels": (has.public_images and has.labels, public_labels),
+            "labels": (has.labels, labels),
+        }
+        used: dict[str, Any] = {name: value for name, (used, value) in given.items() if used}
+        missing = [name for name, value in used.items() if value is None]
+        missing = [name for name in missing if name not in self._optional]
+        if encryptor is None and (has.oracle or own):
+            missing.append("encryptor")
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__} needs {' and '.join(missing)} (its adversary has: {has}). "
+                "Pass them to fit."
+            )
+        for name in ("ciphertexts", "plaintexts", "public_images"):
+            if used.get(name) is not None:
+                used[name] = self._read(used[name], name)
+        for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
+            if used.get(name) is not None:
+                used[name] = _read_labels(used[name], name, used[images])
+        self._keep_shapes(used, encryptor)
+        if has.oracle:
+            assert encryptor is not None
+            used["encrypt"] = encryptor.transform
+        if own:
+            assert encryptor is not None
+            used["rekey"] = partial(rekeyed, encryptor)
+        self._fit(**used)
+        return self
+
+    def reconstruct(
+        self, ciphertexts: ArrayLike, labels: ArrayLike | None = None
+    ) -> NDArray[np.uint8]:
+        r"""Guess the images behind ciphertexts.
+
+        Parameters
+        ----------
+        ciphertexts : array-like of shape (n_samples, height, width, channels)
+            Ciphertexts: uint8, or floats on [0, 1].
+        labels : array-like of shape (n_samples,), optional
+            What the classifier says of them, for adversaries that know it.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_samples, \*image_shape_)
+            Images.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `ciphertexts` have another shape than those of `fit`, or `labels` are missing.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        pixels = self._read(ciphertexts, "ciphertexts")
+        _check_shape(pixels, self.ciphertext_shape_, "ciphertexts", "the ciphertexts of fit")
+        if not self.adversary.labels:
+            return self._reconstruct(pixels)
+        if labels is None:
+            raise ValueError(
+                f"{type(self).__name__} needs labels (its adversary has: {self.adversary}). Pass "
+                "what the classifier says of the ciphertexts."
+            )
+        return self._reconstruct(pixels, _read_labels(labels, "labels", pixels))
+
+    def check(self, encryptor: BaseImageEncryptor) -> None:
+        """Refuse an encryptor that the attack cannot be run against.
+
+        Parameters
+        ----------
+        encryptor : fitted encryptor
+            It is not changed.
+
+        Raises
+        ------
+        ricsk.exceptions.AttackNotApplicableError
+            With the reason, if the attack would fail for a reason that says nothing of security.
+        TypeError
+            If `encryptor` is no encryptor.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        """
+        if not isinstance(encryptor, BaseImageEncryptor):
+            raise TypeError(
+                f"encryptor={encryptor!r} is no encryptor of ricsk. From a pipeline, pass the step "
+                "that encrypts."
+            )
+        check_is_fitted(encryptor)
+        reason = self._why_not(encryptor)
+        if reason:
+            raise AttackNotApplicableError(
+                f"{type(self).__name__} cannot be run against this {type(encryptor).__name__}: "
+                f"{reason}"
+            )
+
+    def _fit(self, *args: Any, **kwargs: Any) -> None:
+        """Learn; see the class for the keyword arguments."""
+        raise NotImplementedError
+
+    def _reconstruct(self, *args: Any) -> NDArray[np.uint8]:
+        """Guess the images behind ciphertexts; with labels, if the adversary has them."""
+        raise NotImplementedError
+
+    def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
+        """Say why the attack cannot be run against a fitted encryptor; None if it can."""
+        return None
+
+    def _read(self, images: ArrayLike, name: str) -> NDArray[np.uint8]:
+        """Read a batch of images as 8-bit levels, (n_samples, height, width, channels)."""
+        batch = check_images(images, caller=type(self).__name__)
+        if batch.ndim == 2:
+            raise ValueError(
+                f"{name} have shape {np.shape(images)}; expected (n_samples, height, width, "
+                "channels). Reshape flattened images."
+            )
+        return _UNIT_RANGE.to_uint8(batch.pixels)
+
+    def _keep_shapes(self, used: dict[str, Any], encryptor: BaseImageEncryptor | None) -> None:
+        """Find the shapes of ciphertexts and images, and check that all agree on them."""
+        ciphertexts = used["ciphertexts"]
+        self.ciphertext_shape_ = ciphertexts.shape[1:]
+        self.image_shape_ = ciphertexts.shape[1:]
+        if encryptor is not None:
+            theirs = "the ciphertexts of the encryptor"
+            _check_shape(ciphertexts, encryptor.ciphertext_shape_, "ciphertexts", theirs)
+            self.image_shape_ = encryptor.image_shape_in_
+        plaintexts, public_images = used.get("plaintexts"), used.get("public_images")
+        if plaintexts is not None:
+            if len(plaintexts) != len(ciphertexts):
+                raise ValueError(
+                    f"there are {len(ciphertexts)} ciphertexts and {len(plaintexts)} plaintexts; "
+                    "expected one plaintext for each, in the same order."
+                )
+            if encryptor is not None:
+                _check_shape(plaintexts, self.image_shape_, "plaintexts", "the encryptor's images")
+            self.image_shape_ = plaintexts.shape[1:]
+        if public_images is not None:
+            if encryptor is not None or plaintexts is not None:
+                hidden = "the images behind the ciphertexts"
+                _check_shape(public_images, self.image_shape_, "public_images", hidden)
+            self.image_shape_ = public_images.shape[1:]
+
+
+def rekeyed(encryptor: BaseImageEncryptor, key: SecretKey) -> BaseImageEncryptor:
+    """Make the same fitted encryptor under another key.
+
+    Its state holds nothing that is as good as a key, besides the key; so all that depends on the
+    key is made again when the state is set.
+
+    Parameters
+    ----------
+    encryptor : fitted encryptor
+        It is not changed.
+    key : SecretKey
+        The other key.
+
+    Returns
+    -------
+    encryptor
+        Of the same class, with the same fitted attributes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> images = np.zeros((1, 8, 8, 3), np.uint8)
+    >>> ours, theirs = SecretKey.generate(), SecretKey.generate()
+    >>> encryptor = PixelEncryptor(ours).fit(images)
+    >>> expected = PixelEncryptor(theirs).fit_transform(images)
+    >>> bool((rekeyed(encryptor, theirs).transform(images) == expected).all())
+    True
+    """
+    state: Any = encryptor.__getstate__()
+    other = object.__new__(type(encryptor))
+    other.__setstate__({**state, "key": key, "key_": key})
+    return other
+
+
+def _read_labels(labels: ArrayLike, name: str, images: NDArray[Any]) -> NDArray[Any]:
+    array: NDArray[Any] = column_or_1d(labels)
+    if len(array) != len(images):
+        raise ValueError(f"{name} has {len(array)} entries for {len(images)} images.")
+    return array
+
+
+def _check_shape(images: NDArray[Any], shape: ImageShape, name: str, whose: str) -> None:
+    if images.shape[1:] != tuple(shape):
+        height, width, channels = images.shape[1:]
+        raise ValueError(
+            f"{name} are of {describe((height, width, channels))}, but {whose} are of "
+            f"{describe(shape)}."
+        )
