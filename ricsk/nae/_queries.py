@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ricsk.keys import Keystream
-from ricsk.nae._search import NoiseResult, check_noise, check_passes, check_targets
+from ricsk.nae._search import (
+    NoiseResult,
+    check_noise,
+    check_passes,
+    check_planes,
+    check_targets,
+)
 
 __all__ = ["find_noise_by_queries"]
 
@@ -23,6 +29,7 @@ def find_noise_by_queries(
     kappa: float = 0.0,
     max_passes: int = 1000,
     passes: ArrayLike | None = None,
+    held_planes: int = 0,
 ) -> NoiseResult:
     """Change noise until a classifier that can only be asked reads it as the targets.
 
@@ -49,6 +56,8 @@ def find_noise_by_queries(
     passes : array-like of shape (n,), int, optional
         The `passes` of an earlier result, to make its pixels again. Then no stopping rule is
         applied, and `max_passes` is not used.
+    held_planes : int
+        How many of the lowest bits of each value stay as they are in the noise, from 0 to 7.
 
     Returns
     -------
@@ -86,11 +95,11 @@ def find_noise_by_queries(
     pixels = check_noise(noise).copy()
     n, size = len(pixels), pixels[0].size
     wanted = check_targets(targets, n)
-    if wanted.ndim == 2:
-        raise ValueError("targets are probabilities; expected positions in classes_.")
     if len(streams) != n:
         raise ValueError(f"there are {len(streams)} streams for {n} images; expected one for each.")
     limits = check_passes(passes, n, max_passes)
+    check_planes(held_planes)
+    held = np.uint8(2**held_planes - 1)
     used = np.zeros(n, np.int64)
     margins = np.full(n, -np.inf)
     active, candidates = np.arange(n), pixels
@@ -111,7 +120,7 @@ def find_noise_by_queries(
         candidates = pixels[active]
         for image, i in zip(candidates, active, strict=True):
             drawn = streams[i].uint8((2, *image.shape))
-            np.copyto(image, drawn[1], where=drawn[0] < share)
+            np.copyto(image, image & held | drawn[1] & ~held, where=drawn[0] < share)
     return NoiseResult(pixels, margins > kappa, used)
 
 

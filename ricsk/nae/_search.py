@@ -46,11 +46,13 @@ def find_noise(
     noise: NDArray[np.uint8],
     targets: ArrayLike,
     *,
+    match: Literal["label", "proba", "features"] = "label",
     solver: Literal["search", "cw"] = "search",
     kappa: float = 5.0,
     tolerance: float = 0.02,
     max_passes: int = 150,
     passes: ArrayLike | None = None,
+    held_planes: int = 0,
 ) -> NoiseResult:
     """Change noise until a classifier reads it as the targets.
 
@@ -66,8 +68,10 @@ def find_noise(
     noise : ndarray of shape (n, height, width, channels), uint8
         Where to start.
     targets : array-like
-        Labels, as positions in the classifier's `classes_`, of shape (n,) and an integer type; or
-        probabilities of all classes, of shape (n, n_classes), floating-point.
+        What to match: labels, as positions in the classifier's `classes_`, of shape (n,) and an
+        integer type; probabilities of all classes, (n, n_classes); or features, (n, n_features).
+    match : {"label", "proba", "features"}
+        Which of these the targets are.
     solver : {"search", "cw"}
         "search" takes steps of Adam on the pixels, looks at the rounded image, and ends for an
         image when that meets the target. "cw" is the solver of the paper, for labels: Adam at 0.01
@@ -76,22 +80,26 @@ def find_noise(
         is farthest from the noise. The authors' code stops all images of a batch by their mean.
     kappa : float
         The margin to reach, as `ClassifierView.margins` measures it: the "adversarial extent" of
-        the paper. It is not used for probabilities.
+        the paper. For labels only.
     tolerance : float
         For probabilities: the largest total variation (half the sum of absolute differences)
         between the target and what the classifier finds. The largest probability must be of the
-        same class, too.
+        same class, too. For features: the largest Euclidean distance, as a part of the target's
+        length.
     max_passes : int
         How often an image may pass through the classifier.
     passes : array-like of shape (n,), int, optional
         The `passes` of an earlier result, to make its pixels again. Then no stopping rule is
         applied, and `max_passes` is not used.
+    held_planes : int
+        How many of the lowest bits of each value stay as they are in the noise, from 0 to 7. For
+        "search" only.
 
     Returns
     -------
     NoiseResult
         An image has `reached` its target, if its pixels have a margin of at least `kappa`, or
-        probabilities within the `tolerance`. With "cw", which does not ask for it, it is enough
+        probabilities or features within the `tolerance`. With "cw", which does not ask for it, it is enough
         that the classifier predicts the target.
 
     Raises
@@ -99,7 +107,7 @@ def find_noise(
     ValueError
         If the arguments do not fit each other.
     TypeError
-        If probabilities are asked for and the classifier has none.
+        If probabilities or features are asked for and the classifier has none.
 
     References
     ----------
@@ -128,17 +136,25 @@ def find_noise(
     if solver not in ("search", "cw"):
         raise ValueError(f"solver={solver!r}: expected 'search' or 'cw'.")
     limits = check_passes(passes, len(noise), max_passes, least=0 if solver == "cw" else 1)
-    wanted = torch.from_numpy(check_targets(targets, len(noise)))
-    if wanted.is_floating_point() and solver == "cw":
-        raise ValueError('solver="cw" is for labels; take solver="search" for probabilities.')
+    wanted = torch.from_numpy(check_targets(targets, len(noise), match))
+    if solver == "cw" and (match != "label" or held_planes):
+        raise ValueError(
+            'solver="cw" is for labels and changes all bits; take solver="search" for '
+            f"match={match!r} and held_planes={held_planes}."
+        )
+    check_planes(held_planes)
 
     def solve(noise: Tensor, wanted: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         replay = passes is not None
         if solver == "cw":
             return _cw(view, wanted, kappa, noise, limits, replay)
-        if wanted.is_floating_point():
-            return _search(_probabilities(view, wanted, tolerance), 0.03, noise, limits, replay)
-        return _search(_labels(view, wanted, kappa), 0.1, noise, limits, replay)
+        if match == "label":
+            goal, step = _labels(view, wanted, kappa), 0.1
+        elif match == "proba":
+            goal, step = _probabilities(view, wanted, tolerance), 0.03
+        else:
+            goal, step = _features(view, wanted, tolerance), 0.1
+        return _search(goal, step, noise, limits, replay, held_planes)
 
     levels = torch.from_numpy(noise.astype(np.float64))
     size = max(1, _CHUNK_VALUES // noise[0].size)
@@ -171,17 +187,32 @@ def check_passes(
     return limits.astype(np.int64)
 
 
-def check_targets(targets: ArrayLike, n: int) -> NDArray[Any]:
+def check_planes(held_planes: int) -> None:
+    if not 0 <= held_planes <= 7:
+        raise ValueError(f"held_planes={held_planes!r}: expected from 0 to 7 of 8 bits.")
+
+
+def check_targets(targets: ArrayLike, n: int, match: str = "label") -> NDArray[Any]:
     array = np.asarray(targets)
-    if array.dtype.kind in "iu" and array.shape == (n,) and array.min() >= 0:
-        return array.astype(np.int64)
-    if array.dtype.kind == "f" and array.ndim == 2 and len(array) == n:
-        array = array.astype(np.float64)
-        if (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-4):
-            return array / array.sum(axis=1, keepdims=True)
+    if match == "label":
+        if array.dtype.kind in "iu" and array.shape == (n,) and array.min() >= 0:
+            return array.astype(np.int64)
+        expected = f"{n} positions in classes_ (integers, not labels)"
+    elif match in ("proba", "features"):
+        expected = f"{n} rows of " + (
+            "probabilities that sum to 1" if match == "proba" else "finite features"
+        )
+        if array.dtype.kind == "f" and array.ndim == 2 and len(array) == n:
+            array = array.astype(np.float64)
+            if match == "features" and np.isfinite(array).all():
+                return array
+            if (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-4):
+                return array / array.sum(axis=1, keepdims=True)
+    else:
+        raise ValueError(f"match={match!r}: expected 'label', 'proba' or 'features'.")
     raise ValueError(
-        f"targets have the shape {array.shape} and the dtype {array.dtype}; expected {n} positions "
-        f"in classes_ (integers, not labels), or {n} rows of probabilities that sum to 1."
+        f"targets have the shape {array.shape} and the dtype {array.dtype}; expected {expected}, "
+        f"for match={match!r}."
     )
 
 
@@ -208,6 +239,16 @@ def _probabilities(view: ClassifierView, targets: Tensor, tolerance: float) -> G
     return goal
 
 
+def _features(view: ClassifierView, targets: Tensor, tolerance: float) -> Goal:
+    lengths = targets.norm(dim=1).clamp_min(1e-12)
+
+    def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        distance = (view.features(levels) - targets[which]).norm(dim=1) / lengths[which]
+        return distance.log(), distance <= tolerance
+
+    return goal
+
+
 class _Adam:
     """The direction of Adam (Kingma and Ba, 2015), for images that leave one by one."""
 
@@ -227,16 +268,18 @@ class _Adam:
 
 
 def _search(
-    goal: Goal, step: float, noise: Tensor, limits: Tensor, replay: bool
+    goal: Goal, step: float, noise: Tensor, limits: Tensor, replay: bool, held_planes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     found, reached = noise.clone(), torch.zeros(len(noise), dtype=torch.bool)
     passes = limits.clone()
     active = torch.arange(len(noise))
     x, adam = noise / 255, _Adam(noise)
+    unit = 2**held_planes
+    held = noise % unit
     for t in count(1):
         # The gradient is taken at the rounded image. So rounding errors of the classifier in its
         # last bits do not grow from pass to pass: a pass sees the same integers.
-        levels = (255 * x).round().requires_grad_()
+        levels = _nearest(255 * x, held, unit).requires_grad_()
         loss, met = goal(levels, active)
         leaving = limits[active] == t
         if not replay:
@@ -247,10 +290,15 @@ def _search(
         if not staying.any():
             return found, reached, passes
         (gradient,) = torch.autograd.grad(loss[staying].sum(), levels)
-        active, x = active[staying], x[staying]
+        active, x, held = active[staying], x[staying], held[staying]
         adam.keep(staying)
         x = (x - step * adam.direction(255 * gradient[staying])).clamp(0, 1)
     raise AssertionError("unreachable")
+
+
+def _nearest(levels: Tensor, held: Tensor, unit: int) -> Tensor:
+    """Round to the nearest levels on 0..255 that leave the rest `held` when divided by `unit`."""
+    return held + unit * ((levels - held) / unit).round().clamp(0, 256 // unit - 1)
 
 
 def _cw(

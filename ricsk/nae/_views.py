@@ -30,6 +30,8 @@ class ClassifierView(nn.Module):
         From levels to one score for each class.
     probabilistic : bool
         Whether the softmax of the scores is what the classifier's `predict_proba` returns.
+    feature_layer : str, optional
+        Name of the layer in `body` whose input is the features. By default the last linear one.
 
     Attributes
     ----------
@@ -37,10 +39,13 @@ class ClassifierView(nn.Module):
         As given.
     """
 
-    def __init__(self, body: nn.Module, probabilistic: bool) -> None:
+    def __init__(
+        self, body: nn.Module, probabilistic: bool, feature_layer: str | None = None
+    ) -> None:
         super().__init__()
         self.body = body
         self.probabilistic = probabilistic
+        self.feature_layer = feature_layer
 
     def scores(self, levels: Tensor) -> Tensor:
         """Compute a score for each class; that of the predicted class is the largest.
@@ -109,13 +114,57 @@ class ClassifierView(nn.Module):
             )
         return self.scores(levels).log_softmax(dim=1)
 
+    def features(self, levels: Tensor) -> Tensor:
+        """Compute what the classifier's last layer reads.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (n, height, width, channels)
+            Levels on 0..255, of the dtype of the view.
+
+        Returns
+        -------
+        Tensor of shape (n, n_features)
+
+        Raises
+        ------
+        TypeError
+            If the classifier is no network with a linear layer.
+        """
+        read: list[Tensor] = []
+        hook = self._reader().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+        try:
+            self.body(levels)
+        finally:
+            hook.remove()
+        return read[-1].flatten(1)
+
+    def _reader(self) -> nn.Module:
+        layers = dict(self.body.named_modules())
+        if self.feature_layer is not None:
+            if self.feature_layer not in layers:
+                raise ValueError(
+                    f"feature_layer={self.feature_layer!r}: there is no such layer. There are "
+                    f"{', '.join(repr(name) for name in layers if name)}."
+                )
+            return layers[self.feature_layer]
+        linear = [layer for layer in layers.values() if isinstance(layer, nn.Linear)]
+        if not linear:
+            raise TypeError(
+                "the classifier has no features: it is no network with a linear layer. Take one "
+                "of this package, a torch module, or a skorch net; or name its feature_layer."
+            )
+        return linear[-1]
+
 
 class _VotingView(ClassifierView):
     def margins(self, levels: Tensor, targets: Tensor) -> Tensor:
         return self.scores(levels).gather(1, targets[:, None])[:, 0]
 
 
-def view_classifier(classifier: Any, *, low: float = 0.0, high: float = 255.0) -> ClassifierView:
+def view_classifier(
+    classifier: Any, *, low: float = 0.0, high: float = 255.0, feature_layer: str | None = None
+) -> ClassifierView:
     """Make an exact, differentiable view of a fitted classifier.
 
     Parameters
@@ -135,6 +184,9 @@ def view_classifier(classifier: Any, *, low: float = 0.0, high: float = 255.0) -
     low, high : float
         What the levels 0 and 255 are in the flattened images of scikit-learn's classifiers. Not
         used for the others.
+    feature_layer : str, optional
+        Of a torch module: name of the layer whose input `ClassifierView.features` returns, as
+        `torch.nn.Module.named_modules` gives it. By default the last linear layer.
 
     Returns
     -------
@@ -176,7 +228,12 @@ def view_classifier(classifier: Any, *, low: float = 0.0, high: float = 255.0) -
         body = nn.Sequential(_Values(low, high), *map(affine_step, earlier), head)
         view = _VotingView if isinstance(head, VotingHead) else ClassifierView
     body = copy.deepcopy(body).to("cpu", torch.float64).eval()
-    return view(body.requires_grad_(False), probabilistic)
+    if feature_layer is not None:
+        named = [
+            name for name, _ in body.named_modules() if f".{name}".endswith(f".{feature_layer}")
+        ]
+        feature_layer = min(named, key=len, default=feature_layer)
+    return view(body.requires_grad_(False), probabilistic, feature_layer)
 
 
 def _steps(estimator: Any) -> list[Any]:

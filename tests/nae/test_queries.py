@@ -117,7 +117,8 @@ def test_the_drawn_part_shrinks_again_and_again():
     ("changed", "message"),
     [
         ({"noise": NOISE[:2].astype(float)}, "uint8"),
-        ({"targets": [[0.5, 0.5], [1.0, 0.0]]}, "probabilities"),
+        ({"targets": [[0.5, 0.5], [1.0, 0.0]]}, "positions in classes_"),
+        ({"held_planes": -1}, "from 0 to 7"),
         ({"streams": streams([1])}, "1 streams for 2 images"),
         ({"score": lambda pixels: np.zeros(len(pixels))}, r"\(2, n_classes\)"),
         ({"max_passes": 0}, "max_passes=0"),
@@ -133,3 +134,11 @@ def test_refused(changed, message):
     }
     with pytest.raises(ValueError, match=message):
         find_noise_by_queries(**{**arguments, **changed})
+
+
+def test_held_planes_stay(score):
+    targets = np.arange(20) % 10
+    found = search(score, targets, range(20), held_planes=4, max_passes=500)
+    assert_array_equal(found.pixels % 16, NOISE[:20] % 16)
+    assert (found.pixels != NOISE[:20]).any(axis=(1, 2, 3)).mean() > 0.5
+    assert found.reached.mean() > 0.8

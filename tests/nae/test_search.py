@@ -17,11 +17,15 @@ VIEW = view_classifier(tiny_cnn())
 NOISE = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
 LABELS = np.arange(10) % 4
 PROBA = np.random.default_rng(1).dirichlet(np.ones(4), 10)
+with torch.no_grad():
+    FEATURES = VIEW.features(torch.from_numpy(NOISE[::-1] / 2)).numpy()
 
 KINDS = {
     "search": (LABELS, {"solver": "search"}),
     "cw": (LABELS, {"solver": "cw", "max_passes": 40}),
-    "probabilities": (PROBA, {"tolerance": 0.05}),
+    "probabilities": (PROBA, {"match": "proba", "tolerance": 0.05}),
+    "features": (FEATURES, {"match": "features", "tolerance": 0.3}),
+    "held planes": (LABELS, {"held_planes": 5}),
 }
 
 
@@ -76,7 +80,7 @@ def test_what_was_not_reached_is_said(kind):
 
 
 def test_probabilities():
-    found = find_noise(VIEW, NOISE, PROBA, tolerance=0.01, max_passes=300)
+    found = find_noise(VIEW, NOISE, PROBA, match="proba", tolerance=0.01, max_passes=300)
     with torch.no_grad():
         proba = VIEW.log_proba(torch.from_numpy(found.pixels.astype(np.float64))).exp().numpy()
     variation = np.abs(proba - PROBA).sum(axis=1) / 2
@@ -87,7 +91,8 @@ def test_probabilities():
 
 def test_the_largest_probability_is_of_the_same_class():
     nearly_even = np.tile([0.26, 0.25, 0.25, 0.24], (10, 1))
-    found = find_noise(VIEW, NOISE, nearly_even, tolerance=0.1, max_passes=300)
+    options = {"match": "proba", "tolerance": 0.1, "max_passes": 300}
+    found = find_noise(VIEW, NOISE, nearly_even, **options)
     with torch.no_grad():
         scores = VIEW.scores(torch.from_numpy(found.pixels.astype(np.float64)))
     assert found.reached.mean() >= 0.8
@@ -144,6 +149,23 @@ def test_cw_stops_an_image_where_its_loss_has_risen():
     assert found.passes[1] == 5  # it looks at the passes 1, 5, 9, ...
     alone = find_noise(VIEW, NOISE[:1], LABELS[:1], solver="cw", max_passes=40)
     assert_array_equal(found.pixels[0], alone.pixels[0])
+
+
+def test_features():
+    found = find_noise(VIEW, NOISE, FEATURES, match="features", tolerance=0.2, max_passes=300)
+    with torch.no_grad():
+        features = VIEW.features(torch.from_numpy(found.pixels.astype(np.float64))).numpy()
+    distance = np.linalg.norm(features - FEATURES, axis=1) / np.linalg.norm(FEATURES, axis=1)
+    assert_array_equal(found.reached, distance <= 0.2)
+    assert found.reached.mean() >= 0.9
+
+
+@pytest.mark.parametrize("planes", [1, 4, 6])
+def test_held_planes_stay(planes):
+    found = find_noise(VIEW, NOISE, LABELS, held_planes=planes)
+    assert_array_equal(found.pixels % 2**planes, NOISE % 2**planes)
+    assert found.reached.mean() >= 0.9
+    assert_array_equal(found.reached, margins(found.pixels, LABELS) >= 5)
 
 
 # That it is found again
@@ -239,8 +261,13 @@ def test_another_process(tmp_path):
         ({"targets": LABELS[:3]}, "10 positions"),
         ({"targets": LABELS - 1}, "10 positions"),
         ({"targets": np.array(list("abcdefghij"))}, "not labels"),
-        ({"targets": PROBA * 2}, "sum to 1"),
-        ({"targets": PROBA, "solver": "cw"}, "for labels"),
+        ({"targets": PROBA}, "match='label'"),
+        ({"targets": PROBA * 2, "match": "proba"}, "sum to 1"),
+        ({"targets": PROBA * np.inf, "match": "features"}, "finite features"),
+        ({"match": "logits"}, "match='logits'"),
+        ({"targets": PROBA, "match": "proba", "solver": "cw"}, "for labels"),
+        ({"solver": "cw", "held_planes": 1}, "for labels"),
+        ({"held_planes": 8}, "from 0 to 7"),
         ({"solver": "fgsm"}, "'search' or 'cw'"),
         ({"max_passes": 0}, "max_passes=0"),
         ({"passes": [1, 2]}, "10 integers"),
@@ -259,4 +286,4 @@ def test_probabilities_need_a_classifier_that_has_them():
     view = view_classifier(RidgeClassifier().fit(X, y), high=16)
     noise = NOISE.reshape(-1, 8, 8, 1)[:10]
     with pytest.raises(TypeError, match="no probabilities"):
-        find_noise(view, noise, np.full((10, 10), 0.1))
+        find_noise(view, noise, np.full((10, 10), 0.1), match="proba")
