@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
 from ricsk.images import (
     ImageBatch,
@@ -62,7 +64,8 @@ class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     """Base of all image encryptors: a transformer from images to ciphertext images and back.
 
     A scheme overrides `_fit_scheme`, `_encrypt` and `_decrypt`, and `_why_not_recoverable` where
-    there is no way back; everything about shapes, dtypes, value ranges and keys is done here.
+    there is no way back; everything about shapes, dtypes, value ranges and keys is done here. A
+    scheme whose constructor takes no `key` has none.
 
     Whatever the scheme, the ciphertext of an image depends on the image, the key and the fitted
     state alone: not on the batch that it came in, the number of threads, or the device.
@@ -111,7 +114,8 @@ class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         batch = validate_images(self, X, reset=True)
         assert isinstance(batch, ImageBatch)
-        self.key_ = SecretKey.coerce(self.key)
+        if "key" in self.get_params(deep=False):
+            self.key_ = SecretKey.coerce(self.key)
         value_range: tuple[float, float] | None = getattr(self, "value_range", None)
         self.value_range_ = ValueRange.of(batch.pixels, value_range)
         self.ciphertext_shape_ = batch.shape
@@ -142,6 +146,51 @@ class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         batch = validate_images(self, X, reset=False)
         assert isinstance(batch, ImageBatch)
         return batch.restore(self._encrypt(batch.pixels))
+
+    def transform_batches(
+        self, X: Any, *, batch_size: int = 256, verbose: int = 0
+    ) -> Iterator[NDArray[Any]]:
+        """Encrypt images batch by batch, so that only one batch is in memory.
+
+        Parameters
+        ----------
+        X : array-like, or iterable of array-like
+            Images of the fitted shape: an array, for example a memory-mapped one, or batches that
+            are made one after the other.
+        batch_size : int
+            How many images of an array to encrypt at a time.
+        verbose : int
+            Whether to show a progress bar, on the standard error stream.
+
+        Yields
+        ------
+        ndarray
+            Ciphertexts, a batch at a time.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `transform` does, when it comes to the batch that is at fault.
+
+        Examples
+        --------
+        >>> from ricsk import PixelEncryptor, SecretKey
+        >>> from ricsk.datasets import load_digits
+        >>> X, _ = load_digits(size=16)
+        >>> encryptor = PixelEncryptor(SecretKey.generate()).fit(X)
+        >>> [len(C) for C in encryptor.transform_batches(X[:600])]
+        [256, 256, 88]
+        """
+        check_is_fitted(self)
+        batches: Iterable[ArrayLike]
+        if hasattr(X, "shape") and hasattr(X, "__getitem__"):
+            n = X.shape[0]
+            batches = (X[i : i + batch_size] for i in range(0, n, batch_size))
+            total = -(-n // batch_size)
+        else:
+            batches, total = X, None
+        for batch in tqdm(batches, total=total, disable=not verbose):
+            yield self.transform(batch)
 
     @available_if(_is_recoverable)
     def inverse_transform(self, C: ArrayLike) -> NDArray[Any]:

@@ -23,3 +23,15 @@ class TargetNotReachedError(ValueError):
 
 class AttackNotApplicableError(ValueError):
     """An attack cannot be run against this encryptor, so that its failure would say nothing."""
+
+
+class NotSealedError(ValueError):
+    """A ciphertext was not sealed with this key, or has been changed since, or is no ciphertext."""
+
+
+class NewerFormatError(ValueError):
+    """A ciphertext is authentic, but of a format that only a newer ricsk reads."""
+
+
+class TooLargeError(ValueError):
+    """An image does not fit, compressed, into the bit planes that a ciphertext has for it."""

@@ -138,7 +138,7 @@ class SecretKey:
         >>> SecretKey.generate()
         SecretKey(key_id='...', source='generated')
         """
-        return cls._make(secrets.token_bytes(_KEY_BYTES), b"", "generated")
+        return cls._make(fresh_bytes(_KEY_BYTES), b"", "generated")
 
     @classmethod
     def from_passphrase(cls, passphrase: str, *, key_id: str | None = None) -> Self:
@@ -188,7 +188,7 @@ class SecretKey:
         if not passphrase:
             raise ValueError("the passphrase is empty")
         if key_id is None:
-            salt = secrets.token_bytes(_SALT_BYTES)
+            salt = fresh_bytes(_SALT_BYTES)
         else:
             match = _PASSPHRASE_KEY_ID.fullmatch(key_id)
             if match is None:
@@ -809,6 +809,27 @@ class Keystream:
             "a Keystream cannot be pickled or copied: both would give the same numbers. Keep the "
             "SecretKey and open its keystream again"
         )
+
+
+def fresh_bytes(n: int) -> bytes:
+    """Draw secret bytes that no key repeats, from the operating system.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> from ricsk.keys import fresh_bytes
+    >>> len(fresh_bytes(16))
+    16
+    """
+    return secrets.token_bytes(n)
 
 
 def _hkdf(key: bytes, info: bytes, length: int) -> bytes:

@@ -92,6 +92,24 @@ class CloudHalf(ClassifierMixin, BaseEstimator):
         """
         return self.classifier.predict_proba(flattened_for(self.classifier, np.asarray(C)))
 
+    @available_if(lambda self: hasattr(self.classifier, "features"))
+    def transform(self, C: ArrayLike) -> NDArray[np.floating]:
+        """Compute the features that the classifier's last layer reads.
+
+        They are those of the plain images only where the encryptor matches them, as
+        ``SealedEncryptor(match="features")`` does.
+
+        Parameters
+        ----------
+        C : array-like
+            Ciphertexts as the client's `transform` returned them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        return self.classifier.features(flattened_for(self.classifier, np.asarray(C)))
+
     def __sklearn_clone__(self) -> Self:
         return self
 

@@ -66,6 +66,7 @@ class ClassPatterns:
         image_shape: ImageShape,
         *,
         amplitude: float = 0.5,
+        spread: int = 256,
         alpha: float = 0.5,
         content: NDArray[np.uint8] | None = None,
         kappa: float = 5.0,
@@ -90,6 +91,8 @@ class ClassPatterns:
         amplitude : float
             The largest absolute value in a pattern, as a fraction of 255: more than 0, at most 1.
             Smaller patterns are harder to see in the noise, and fail more often.
+        spread : int
+            On how many levels around the middle the noise is uniform, from 1 to 256.
         alpha : float
             The smallest weight of the mask in a mixture: more than 0, and 1 for no mixtures.
         content : ndarray of shape (n, height, width, channels), uint8, optional
@@ -110,11 +113,13 @@ class ClassPatterns:
         Raises
         ------
         ValueError
-            If `amplitude`, `alpha` or the shape of `content` is out of range.
+            If `amplitude`, `spread`, `alpha` or the shape of `content` is out of range.
         """
         bound = int(255 * amplitude)
         if not (0 < amplitude <= 1 and bound):
             raise ValueError(f"amplitude={amplitude!r}: expected more than 1/255 and at most 1.")
+        if not 1 <= spread <= 256:
+            raise ValueError(f"spread={spread!r}: expected from 1 to 256 levels.")
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha={alpha!r}: expected more than 0 and at most 1.")
         if content is not None and content.shape[1:] != tuple(image_shape):
@@ -123,7 +128,7 @@ class ClassPatterns:
                 f"image_shape={tuple(image_shape)}."
             )
         view = copy.deepcopy(view).to(device, torch.float32)
-        mix = _Mixtures(image_shape, content, device, seed)
+        mix = _Mixtures(image_shape, spread, content, device, seed)
         with torch.no_grad():
             n_classes = view.scores(mix.noise(1)).shape[1]
         size = int(np.clip(_BATCH_VALUES // np.prod(image_shape), _FEWEST, _MOST))
@@ -181,16 +186,21 @@ class _Mixtures:
     """Random noise, and what to mix it with, as levels."""
 
     def __init__(
-        self, shape: ImageShape, content: NDArray[np.uint8] | None, device: str, seed: int
+        self,
+        shape: ImageShape,
+        spread: int,
+        content: NDArray[np.uint8] | None,
+        device: str,
+        seed: int,
     ) -> None:
-        self.shape, self.device = shape, device
+        self.shape, self.spread, self.device = shape, spread, device
         self.content = None if content is None else torch.from_numpy(content)
         # of the CPU, so that a seed means the same on every device
         self.generator = torch.Generator().manual_seed(seed)
 
     def noise(self, n: int) -> Tensor:
-        levels = torch.randint(256, (n, *self.shape), generator=self.generator)
-        return levels.to(self.device, torch.float32)
+        levels = torch.randint(self.spread, (n, *self.shape), generator=self.generator)
+        return (levels + (256 - self.spread) // 2).to(self.device, torch.float32)
 
     def uniform(self, n: int) -> Tensor:
         return torch.rand(n, 1, 1, 1, generator=self.generator).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,9 +84,9 @@ def find_noise(
         the paper. For labels only.
     tolerance : float
         For probabilities: the largest total variation (half the sum of absolute differences)
-        between the target and what the classifier finds. The largest probability must be of the
-        same class, too. For features: the largest Euclidean distance, as a part of the target's
-        length.
+        between the target and what the classifier finds. For features: the largest Euclidean
+        distance, as a part of the target's length. The predicted class must be that of the target,
+        too.
     max_passes : int
         How often an image may pass through the classifier.
     passes : array-like of shape (n,), int, optional
@@ -99,8 +100,8 @@ def find_noise(
     -------
     NoiseResult
         An image has `reached` its target, if its pixels have a margin of at least `kappa`, or
-        probabilities or features within the `tolerance`. With "cw", which does not ask for it, it is enough
-        that the classifier predicts the target.
+        probabilities or features within the `tolerance`. With "cw", which does not ask for it, it
+        is enough that the classifier predicts the target.
 
     Raises
     ------
@@ -149,12 +150,12 @@ def find_noise(
         if solver == "cw":
             return _cw(view, wanted, kappa, noise, limits, replay)
         if match == "label":
-            goal, step = _labels(view, wanted, kappa), 0.1
+            goal, step, halving = _labels(view, wanted, kappa), 0.1, math.inf
         elif match == "proba":
-            goal, step = _probabilities(view, wanted, tolerance), 0.03
+            goal, step, halving = _probabilities(view, wanted, tolerance), 0.03, 20.0
         else:
-            goal, step = _features(view, wanted, tolerance), 0.1
-        return _search(goal, step, noise, limits, replay, held_planes)
+            goal, step, halving = _features(view, wanted, tolerance), 0.1, 20.0
+        return _search(goal, step, halving, noise, limits, replay, held_planes)
 
     levels = torch.from_numpy(noise.astype(np.float64))
     size = max(1, _CHUNK_VALUES // noise[0].size)
@@ -241,10 +242,16 @@ def _probabilities(view: ClassifierView, targets: Tensor, tolerance: float) -> G
 
 def _features(view: ClassifierView, targets: Tensor, tolerance: float) -> Goal:
     lengths = targets.norm(dim=1).clamp_min(1e-12)
+    # The last layer says which class features stand for; of one further in that is not known.
+    labels = None if view.feature_layer else view.reader(targets).argmax(dim=1)
 
     def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        distance = (view.features(levels) - targets[which]).norm(dim=1) / lengths[which]
-        return distance.log(), distance <= tolerance
+        features, scores = view.features_and_scores(levels)
+        distance = (features - targets[which]).norm(dim=1) / lengths[which]
+        met = distance <= tolerance
+        if labels is not None:
+            met &= scores.argmax(dim=1) == labels[which]
+        return distance.clamp_min(1e-12).log(), met
 
     return goal
 
@@ -268,8 +275,15 @@ class _Adam:
 
 
 def _search(
-    goal: Goal, step: float, noise: Tensor, limits: Tensor, replay: bool, held_planes: int
+    goal: Goal,
+    step: float,
+    halving: float,
+    noise: Tensor,
+    limits: Tensor,
+    replay: bool,
+    held_planes: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Search with steps that shrink, to half of their size after so many passes."""
     found, reached = noise.clone(), torch.zeros(len(noise), dtype=torch.bool)
     passes = limits.clone()
     active = torch.arange(len(noise))
@@ -292,7 +306,8 @@ def _search(
         (gradient,) = torch.autograd.grad(loss[staying].sum(), levels)
         active, x, held = active[staying], x[staying], held[staying]
         adam.keep(staying)
-        x = (x - step * adam.direction(255 * gradient[staying])).clamp(0, 1)
+        shrunk = step / (1 + t / halving)
+        x = (x - shrunk * adam.direction(255 * gradient[staying])).clamp(0, 1)
     raise AssertionError("unreachable")
 
 

@@ -131,15 +131,32 @@ class ClassifierView(nn.Module):
         TypeError
             If the classifier is no network with a linear layer.
         """
+        return self.features_and_scores(levels)[0]
+
+    def features_and_scores(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute `features` and `scores` in one pass, with the same errors.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (n, height, width, channels)
+            Levels on 0..255, of the dtype of the view.
+
+        Returns
+        -------
+        tuple of Tensor
+            Of shapes (n, n_features) and (n, n_classes).
+        """
         read: list[Tensor] = []
-        hook = self._reader().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+        hook = self.reader.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
         try:
-            self.body(levels)
+            scores = self.body(levels)
         finally:
             hook.remove()
-        return read[-1].flatten(1)
+        return read[-1].flatten(1), scores
 
-    def _reader(self) -> nn.Module:
+    @property
+    def reader(self) -> nn.Module:
+        """The layer that reads the features."""
         layers = dict(self.body.named_modules())
         if self.feature_layer is not None:
             if self.feature_layer not in layers:

@@ -79,7 +79,7 @@ def test_alpha_is_the_least_weight_that_it_holds_for():
 
 def test_the_mixtures():
     content = RNG.integers(0, 256, (5, *SHAPE), dtype=np.uint8)
-    noise, other = _Mixtures(SHAPE, content, "cpu", 0).draw(100)
+    noise, other = _Mixtures(SHAPE, 256, content, "cpu", 0).draw(100)
     assert noise.shape == other.shape == (100, *SHAPE)
     assert 0 <= noise.min() <= 1
     assert 254 <= noise.max() <= 255
