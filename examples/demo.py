@@ -15,9 +15,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
 
-from ricsk import ConvMixerClassifier, EtCEncryptor, PrivateClassifier, SecretKey, datasets
+from ricsk import (
+    ConvMixerClassifier,
+    EtCEncryptor,
+    PrivateClassifier,
+    SealedEncryptor,
+    SecretKey,
+    datasets,
+    unseal,
+)
+from ricsk.exceptions import NotSealedError
 from ricsk.metrics import psnr
 
 
@@ -60,56 +71,97 @@ def main() -> None:
         patch_size=4, epochs=args.epochs, random_state=0, verbose=int(sys.stdout.isatty())
     )
 
-    print(f"{key}\nTraining on plain images, for comparison ...", flush=True)
+    print(f"{key}\nTraining on plain images ...", flush=True)
     plain_accuracy = classifier.fit(X_train, y_train).score(X_test, y_test)
-    print("Training on ciphertexts ...", flush=True)
-    private = PrivateClassifier(encryptor, classifier).fit(X_train, y_train)
 
+    # Sealed: the classifier stays as it is.
+    print("Sealing ...", flush=True)
+    frozen = FrozenEstimator(classifier)
+    sealed = Pipeline([("enc", SealedEncryptor(key, frozen)), ("clf", frozen)]).fit(X_train)
+    start = time.perf_counter()
+    C_sealed = sealed["enc"].transform(X_test)
+    seconds = time.perf_counter() - start
+    # From here on the cloud has C_sealed and the classifier, and no key.
+    accuracy = np.mean(classifier.predict(C_sealed) == y_test)
+    X_sealed = unseal(C_sealed, key)
+    rows = [
+        {
+            "scheme": "sealed",
+            "plain accuracy": f"{100 * plain_accuracy:.1f} %",
+            "encrypted accuracy": f"{100 * accuracy:.1f} %",
+            "drop": f"{100 * (plain_accuracy - accuracy):.1f} points",
+            "encrypt": f"{1000 * seconds / len(X_test):.3f} ms per image",
+            "bit-exact recovery": "yes" if np.array_equal(X_sealed, X_test) else "NO",
+            "wrong key": "refused" if refuses(C_sealed, wrong_key) else "NOT REFUSED",
+            "keys": "2^256",
+        }
+    ]
+
+    # EtC: the classifier is trained again, on ciphertexts.
+    print("Training on EtC ciphertexts ...", flush=True)
+    private = PrivateClassifier(encryptor, classifier).fit(X_train, y_train)
     start = time.perf_counter()
     C_test = private.encrypt(X_test)
-    milliseconds = 1000 * (time.perf_counter() - start) / len(X_test)
-    # From here on the cloud has C_test and its half, and no key.
+    seconds = time.perf_counter() - start
     accuracy = np.mean(private.cloud_half().predict(C_test) == y_test)
     X_back = private.decrypt(C_test)
     intruder = EtCEncryptor(wrong_key, block_size=encryptor.block_size).fit(X_test)
     X_wrong = intruder.inverse_transform(C_test)
-
-    row = {
-        "scheme": "EtC",
-        "plain accuracy": f"{100 * plain_accuracy:.1f} %",
-        "encrypted accuracy": f"{100 * accuracy:.1f} %",
-        "drop": f"{100 * (plain_accuracy - accuracy):.1f} points",
-        "encrypt": f"{milliseconds:.3f} ms per image",
-        "bit-exact recovery": "yes" if np.array_equal(X_back, X_test) else "NO",
-        "wrong-key PSNR": f"{psnr(X_test, X_wrong).mean():.1f} dB",
-        "keys": f"2^{private.encryptor_.key_space_bits():.0f}",
-    }
-    print("\n" + pd.DataFrame([row]).set_index("scheme").T.to_string() + "\n")
+    rows.append(
+        {
+            "scheme": "EtC",
+            "plain accuracy": f"{100 * plain_accuracy:.1f} %",
+            "encrypted accuracy": f"{100 * accuracy:.1f} %",
+            "drop": f"{100 * (plain_accuracy - accuracy):.1f} points",
+            "encrypt": f"{1000 * seconds / len(X_test):.3f} ms per image",
+            "bit-exact recovery": "yes" if np.array_equal(X_back, X_test) else "NO",
+            "wrong key": f"{psnr(X_test, X_wrong).mean():.1f} dB",
+            "keys": f"2^{private.encryptor_.key_space_bits():.0f}",
+        }
+    )
+    print("\n" + pd.DataFrame(rows).set_index("scheme").T.to_string() + "\n")
 
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "demo.png"
-    draw(path, [X_test[0], X_back[0], C_test[0], X_wrong[0]], key, wrong_key)
+    refused = np.full_like(X_test[0], 255)
+    small = [
+        ("sealed", [X_test[0], C_sealed[0], X_sealed[0], refused]),
+        ("EtC", [X_test[0], C_test[0], X_back[0], X_wrong[0]]),
+    ]
+    draw(path, small, key, wrong_key)
     print(f"The picture is in {path}.")
 
 
-def draw(path: Path, small: list[np.ndarray], key: SecretKey, wrong_key: SecretKey) -> None:
+def refuses(C: np.ndarray, key: SecretKey) -> bool:
+    try:
+        unseal(C, key)
+    except NotSealedError:
+        return True
+    return False
+
+
+def draw(
+    path: Path, small: list[tuple[str, list[np.ndarray]]], key: SecretKey, wrong_key: SecretKey
+) -> None:
     """Show the photographs and one test image: plain, encrypted, decrypted, with a wrong key."""
     photos = datasets.load_photos(size=(416, 640))
     encryptor = EtCEncryptor(key).fit(photos)
     intruder = EtCEncryptor(wrong_key).fit(photos)
     C = encryptor.transform(photos)
     X_back, X_wrong = encryptor.inverse_transform(C), intruder.inverse_transform(C)
-    rows = [*zip(photos, C, X_back, X_wrong, strict=True)]
-    plain, back, ciphertext, wrong = small
-    rows.append((plain, ciphertext, back, wrong))
+    rows = [*small, *(("EtC", images) for images in zip(photos, C, X_back, X_wrong, strict=True))]
 
     titles = ["plain", "encrypted", "decrypted", "decrypted with a wrong key"]
     figure = Figure(figsize=(12, 2.1 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 4)
-    for line, images in zip(axes, rows, strict=True):
+    for line, (scheme, images) in zip(axes, rows, strict=True):
         for axis, image in zip(line, images, strict=True):
             axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255)
-            axis.set_axis_off()
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(scheme, fontsize="large")
+    wrong = axes[0][-1]
+    wrong.text(0.5, 0.5, "refused", ha="center", va="center", transform=wrong.transAxes)
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     figure.savefig(path, dpi=80)

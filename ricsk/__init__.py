@@ -1,7 +1,16 @@
 """Classify images that the classifying machine may not see."""
 
 from ricsk.classifiers import CNNClassifier, ConvMixerClassifier, ViTClassifier
-from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor
+from ricsk.codecs import JPEGCodec
+from ricsk.encryptors import (
+    EtCEncryptor,
+    LearnableEncryptor,
+    PixelEncryptor,
+    RICEncryptor,
+    SealedEncryptor,
+    TransformationNetworkEncryptor,
+    unseal,
+)
 from ricsk.keyed import adapt_to_key, remove_key
 from ricsk.keys import SecretKey
 from ricsk.private import PrivateClassifier
@@ -12,12 +21,16 @@ __all__ = [
     "CNNClassifier",
     "ConvMixerClassifier",
     "EtCEncryptor",
+    "JPEGCodec",
     "LearnableEncryptor",
     "PixelEncryptor",
     "PrivateClassifier",
     "RICEncryptor",
+    "SealedEncryptor",
     "SecretKey",
+    "TransformationNetworkEncryptor",
     "ViTClassifier",
     "adapt_to_key",
     "remove_key",
+    "unseal",
 ]

@@ -456,7 +456,7 @@ def _taken_apart(estimator: Any, X: Any) -> _Parts:
 
 def _is_encryptor(step: Any) -> bool:
     """Tell an encryptor, frozen or not, by what it has: its class is above this module."""
-    return hasattr(step, "key") and hasattr(step, "transform")
+    return hasattr(step, "learns_on") and hasattr(step, "transform")
 
 
 def _pixels(X_true: ArrayLike, X: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

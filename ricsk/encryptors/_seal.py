@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from numpy.typing import NDArray
 from PIL import Image
 
-from ricsk.exceptions import NewerFormatError, NotSealedError
+from ricsk.exceptions import NewerFormatError, NotSealedError, TooLargeError
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey, fresh_bytes
 
-__all__ = ["CODECS", "OVERHEAD", "Sealer", "compress", "unseal_image"]
+__all__ = ["CODECS", "LEAST_VALUES", "OVERHEAD", "Sealer", "compress", "unseal_image"]
 
 _VERSION = 1
 _TAG_BYTES = 16
@@ -32,6 +32,9 @@ _REFUSED = "wrong key, damaged, or not sealed with ricsk"
 OVERHEAD = _TAG_BYTES + _SIV_BYTES + 3
 """Bytes of a sealed image besides the compressed one: tags, two bytes of header, one of padding."""
 
+LEAST_VALUES = -(-8 * OVERHEAD // 7)
+"""Of how many values a sealed image is at least: no fewer hold that many bytes in 7 planes."""
+
 
 def _encode_webp(image: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
@@ -41,10 +44,14 @@ def _encode_webp(image: NDArray[np.uint8]) -> bytes:
 
 
 def _decode_webp(data: bytes, shape: ImageShape) -> NDArray[np.uint8]:
+    # After a signature: width and height less one, in 14 bits each. Pillow makes room for as large
+    # an image as it is told.
+    size = int.from_bytes(data[1:5], "little")
+    if (size & 0x3FFF, size >> 14 & 0x3FFF) != (shape[1] - 1, shape[0] - 1):
+        raise ValueError("an image of another size")
     container = b"RIFF" + struct.pack("<I", 12 + len(data)) + b"WEBPVP8L"
-    with Image.open(io.BytesIO(container + struct.pack("<I", len(data)) + data)) as opened:
-        if opened.size != (shape[1], shape[0]):
-            raise ValueError("an image of another size")
+    file = io.BytesIO(container + struct.pack("<I", len(data)) + data)
+    with Image.open(file, formats=["WEBP"]) as opened:
         pixels = np.asarray(opened.convert("RGB"))
     return pixels[..., : shape[2]]
 
@@ -58,7 +65,9 @@ def _encode_jpegxl(image: NDArray[np.uint8]) -> bytes:
 def _decode_jpegxl(data: bytes, shape: ImageShape) -> NDArray[np.uint8]:
     import imagecodecs
 
-    return imagecodecs.jpegxl_decode(data).reshape(shape)
+    # With room of its own it refuses images of another size before it decodes them.
+    room = np.empty(shape if shape[2] == 3 else shape[:2], np.uint8)
+    return imagecodecs.jpegxl_decode(data, out=room).reshape(shape)
 
 
 def _encode_raw(image: NDArray[np.uint8]) -> bytes:
@@ -125,6 +134,8 @@ class Sealer:
             head += fresh_bytes(_NONCE_BYTES)
         message = head + compressed + b"\x80"
         room = self.n_values * self.bit_planes // 8 - _TAG_BYTES - _SIV_BYTES
+        if len(message) > room:
+            raise TooLargeError(f"{len(message)} bytes do not fit into the room for {room}")
         return self.cipher.encrypt(message.ljust(room, b"\0"), [self.context])
 
     def noise(self, body: bytes, attempt: int) -> NDArray[np.uint8]:
@@ -170,9 +181,11 @@ class Sealer:
         compressed = message[start:].rstrip(b"\0")[:-1]
         height, width, channels = self.shape
         try:
+            if scale == 0 or height % scale or width % scale:
+                raise ValueError("a scale that does not divide the size")
             shape = (height // scale, width // scale, channels)
             return _DECODERS[head & 0x07](compressed, shape)
-        except (ValueError, ZeroDivisionError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             raise NotSealedError(f"{_REFUSED}: what is in it is no image of this size") from error
 
     def _tag(self, pixels: NDArray[np.uint8]) -> bytes:

@@ -15,11 +15,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk.encryptors._guided import GuidedEncryptor
-from ricsk.encryptors._seal import CODECS, OVERHEAD, Sealer, compress, unseal_image
+from ricsk.encryptors._seal import CODECS, LEAST_VALUES, OVERHEAD, Sealer, compress, unseal_image
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
 from ricsk.images import ImageBatch, ImageShape, check_images
 from ricsk.keys import SecretKey
-from ricsk.nae import ClassifierView, ClassPatterns, find_noise, find_noise_by_queries
+from ricsk.nae import (
+    ClassifierView,
+    ClassPatterns,
+    find_noise,
+    find_noise_by_queries,
+    view_classifier,
+)
 
 __all__ = ["SealedEncryptor", "unseal"]
 
@@ -35,6 +41,8 @@ _MAX_PASSES = {"label": 150, "proba": 300, "features": 500}
 _MAX_QUERIES = 2000
 _QUERY_KAPPA = 0.1
 _CHUNK_VALUES = 1 << 19
+# What rounding in single precision can do to a margin, and more.
+_CLEAR = 1e-2
 
 
 class SealedEncryptor(GuidedEncryptor):
@@ -212,6 +220,8 @@ class SealedEncryptor(GuidedEncryptor):
                 "match='label'."
             )
         sample = self._enlarged(levels)
+        # Refuses a classifier without probabilities, or without features.
+        self._targets(sample[:1], np.zeros(1, np.int64))
         self.kappa_ = self._choose_kappa(sample)
         self.patterns_ = self._fit_patterns()
 
@@ -236,7 +246,7 @@ class SealedEncryptor(GuidedEncryptor):
         if self.kappa != "auto":
             return float(self.kappa)
         labels = self._predict(sample)
-        return float(max(np.median(self._margins(sample, labels)) / 2, 0.0))
+        return float(max(np.median(self._margins(sample, labels, 0.0)) / 2, 0.0))
 
     def _fit_patterns(self) -> ClassPatterns | None:
         noise = self.appearance == "noise"
@@ -380,7 +390,14 @@ class SealedEncryptor(GuidedEncryptor):
         self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], targets: NDArray[Any]
     ) -> NDArray[np.bool_]:
         """Ask whether the classifier finds in ciphertexts what it is to find."""
-        kept = self._margins(pixels, labels) >= self._least_margin()
+        least = self._least_margin()
+        margins = self._margins(pixels, labels, least)
+        kept = margins >= least
+        # Of ties, and of a class that is not the most probable one, it must say itself what it
+        # predicts.
+        asked = kept & ((margins < _CLEAR) | (self._view is None))
+        if asked.any():
+            kept[asked] = self._predict(pixels[asked]) == labels[asked]
         if self.match != "label":
             found = self._targets(pixels, labels)
             if self.match == "proba":
@@ -400,8 +417,13 @@ class SealedEncryptor(GuidedEncryptor):
     def _tolerance(self) -> float:
         return _TOLERANCES[self.match] if self.tolerance is None else self.tolerance
 
-    def _margins(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Measure by how much the classifier prefers labels, the same in any batch."""
+    def _margins(
+        self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], least: float
+    ) -> NDArray[np.float64]:
+        """Measure by how much the classifier prefers labels, and exactly where it is near `least`.
+
+        So the same are near it, or above, in any batch.
+        """
         if self._view is None:
             scores = self._scores(pixels).astype(np.float64)
             rows = np.arange(len(scores))
@@ -412,8 +434,7 @@ class SealedEncryptor(GuidedEncryptor):
         with torch.inference_mode():
             levels = torch.from_numpy(pixels)
             margins = self._single.margins(levels.float(), targets).double()
-            # Rounding must not decide.
-            near = (margins - getattr(self, "kappa_", 0.0)).abs() < 1e-2
+            near = (margins - least).abs() < _CLEAR
             if near.any():
                 margins[near] = self._view.margins(levels[near].double(), targets[near])
         return margins.numpy()
@@ -430,7 +451,8 @@ class SealedEncryptor(GuidedEncryptor):
         self._single_view = None
         view = super()._make_view()
         if view is not None and self.feature_layer is not None:
-            view.feature_layer = self.feature_layer
+            named = view_classifier(self.classifier_, feature_layer=self.feature_layer)
+            view.feature_layer = named.feature_layer
         return view
 
     def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -442,6 +464,8 @@ class SealedEncryptor(GuidedEncryptor):
         for i, image in enumerate(self.value_range_.to_uint8(pixels)):
             try:
                 images.append(sealer.decrypt(image))
+                if images[-1].shape != self.image_shape_in_:
+                    raise NotSealedError("it holds an image of another size")
             except NotSealedError as error:
                 failed.append(i)
                 reason = str(error)
@@ -477,6 +501,8 @@ class SealedEncryptor(GuidedEncryptor):
         other.key_ = SecretKey.coerce(key)
         labels = self._predict(batch.pixels)
         compressed = [compress(image, self.codec) for image in images]
+        # Another encryptor may have sealed them, with less around them or smaller.
+        self._check_room([len(data) for _, data in compressed])
         sealed, failed = other._seal(compressed, labels, self._targets(levels, labels))
         if len(failed):
             raise TargetNotReachedError(
@@ -527,6 +553,12 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
     True
     """
     batch = check_images(C, caller="unseal")
+    if batch.ndim == 2 or int(np.prod(batch.shape)) < LEAST_VALUES:
+        raise ValueError(
+            f"C has shape {np.shape(C)}, but sealed images have a height, a width, and "
+            f"{LEAST_VALUES} values at least. Pass what transform returned, unresized; give "
+            "flattened images their shape with C.reshape."
+        )
     if batch.pixels.dtype != np.uint8:
         raise TypeError(
             f"sealed images are 8-bit, but C has dtype {batch.dtype}. Read the files as uint8; "
@@ -542,6 +574,8 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
             reason = str(error)
     if failed:
         raise NotSealedError(_named(failed, len(batch.pixels), reason))
+    if len({image.shape for image in images}) > 1:
+        raise ValueError("C holds images of different sizes, enlarged to one. Open them one by one")
     return batch.restore(np.stack(images))
 
 

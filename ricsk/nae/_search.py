@@ -150,7 +150,9 @@ def find_noise(
         if solver == "cw":
             return _cw(view, wanted, kappa, noise, limits, replay)
         if match == "label":
-            goal, step, halving = _labels(view, wanted, kappa), 0.1, math.inf
+            # Half of a step of the planes that may change does nothing; a little more does.
+            least = 0.6 * 2**held_planes / 255
+            goal, step, halving = _labels(view, wanted, kappa), max(0.1, least), math.inf
         elif match == "proba":
             goal, step, halving = _probabilities(view, wanted, tolerance), 0.03, 20.0
         else:

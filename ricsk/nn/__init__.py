@@ -5,6 +5,7 @@ from ricsk.nn._registry import build, names, register
 from ricsk.nn.block_cnn import BlockCNN
 from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
+from ricsk.nn.decoder import Decoder
 from ricsk.nn.unet import UNet
 from ricsk.nn.vit import ViT
 
@@ -12,6 +13,7 @@ __all__ = [
     "CNN",
     "BlockCNN",
     "ConvMixer",
+    "Decoder",
     "ImageNetwork",
     "UNet",
     "ViT",

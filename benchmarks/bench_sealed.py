@@ -1,0 +1,286 @@
+"""Sealed images on CIFAR-10 and flowers: what is read, what comes back, and what it costs.
+
+In one run on the same images: agreement of predictions on ciphertexts that were written as PNG and
+read in another process, bit-exact recovery there, forward passes through the classifier and
+milliseconds per image, next to the solver of the RIC paper ("cw") and to searches without patterns;
+the time of decryption next to that of codec and cipher alone; bytes per image. Then probabilities
+and features (``--match``), and whether predictions survive other arithmetic (``--arithmetic``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from bench_ric import classifier_for
+from PIL import Image
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from ricsk import CNNClassifier, SealedEncryptor, SecretKey
+from ricsk.datasets import load_packed
+from ricsk.encryptors._seal import _DECODERS, OVERHEAD, Sealer
+from ricsk.exceptions import TooLargeError
+from ricsk.nae import find_noise, view_classifier
+
+READER = """
+import sys
+import joblib, numpy as np, torch
+from pathlib import Path
+from PIL import Image
+torch.set_num_threads(2)
+folder = Path(sys.argv[1])
+encryptor = joblib.load(folder / "encryptor")
+C = np.stack([np.asarray(Image.open(file)) for file in sorted(folder.glob("*.png"))])
+np.savez(
+    folder / "read.npz",
+    X=encryptor.inverse_transform(C),
+    predicted=np.concatenate([encryptor.classifier_.predict(C[i : i + 37])
+                              for i in range(0, len(C), 37)]),
+)
+"""
+
+
+class Counter:
+    """Counts the images that go forward through a classifier, by itself and by its views."""
+
+    def __init__(self, encryptor: SealedEncryptor) -> None:
+        self.count = 0
+        for owner, name in (
+            (encryptor.classifier_.estimator, "predict"),
+            (encryptor._single.body, "forward"),
+            (encryptor._view.body, "forward"),
+        ):
+            setattr(owner, name, self._counting(getattr(owner, name)))
+
+    def _counting(self, function: Any) -> Any:
+        def counted(images: Any) -> Any:
+            self.count += len(images)
+            return function(images)
+
+        return counted
+
+
+def in_another_process(encryptor: SealedEncryptor, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        joblib.dump(encryptor, folder / "encryptor")
+        for i, image in enumerate(C):
+            Image.fromarray(image).save(folder / f"{i:05}.png")
+        subprocess.run([sys.executable, "-c", READER, name], check=True)
+        with np.load(folder / "read.npz") as read:
+            return read["X"], read["predicted"]
+
+
+def file_bytes(X: np.ndarray, kind: str) -> float:
+    sizes = []
+    for image in X:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+        sizes.append(len(buffer.getvalue()))
+    return float(np.mean(sizes))
+
+
+def codec_and_cipher(encryptor: SealedEncryptor, C: np.ndarray) -> float:
+    """Seconds that decryption cannot do without: AES-SIV and the codec, called directly."""
+    sealer = Sealer(encryptor.key_, encryptor.ciphertext_shape_, encryptor.bit_planes_)
+    sealed = []
+    n_bytes = sealer.capacity + OVERHEAD
+    for image in C:
+        sealed.append(np.packbits(sealer._bits(image)[: 8 * n_bytes]).tobytes()[16:])
+    start = time.perf_counter()
+    for body in sealed:
+        message = sealer.cipher.decrypt(body, [sealer.context])
+        _DECODERS[message[0] & 7](message[2:].rstrip(b"\0")[:-1], encryptor.image_shape_in_)
+    return time.perf_counter() - start
+
+
+def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> None:
+    n = len(X)
+    frozen = FrozenEstimator(classifier)
+    plain = classifier.predict(X)
+    rows = []
+    settings: dict[str, dict[str, Any]] = {
+        "noise": {},
+        "noise, no patterns": {"amplitude": 0},
+        "compact": {"appearance": "compact"},
+        "compact, JPEG XL": {"appearance": "compact", "codec": "jpegxl", "bit_planes": 5},
+    }
+    for title, parameters in settings.items():
+        encryptor = SealedEncryptor(SecretKey.generate(), frozen, **parameters)
+        start = time.perf_counter()
+        encryptor.fit(X_fit)
+        fitted = time.perf_counter()
+        try:
+            C = encryptor.transform(X)
+        except TooLargeError as error:
+            print(f"{title}: {error}")
+            continue
+        encrypted = time.perf_counter()
+        encryptor.inverse_transform(C)
+        decrypted = time.perf_counter()
+        X_read, predicted = in_another_process(encryptor, C)
+        part = X[:200]
+        counter = Counter(encryptor)
+        encryptor.transform(part)
+        for owner in (
+            encryptor.classifier_.estimator,
+            encryptor._single.body,
+            encryptor._view.body,
+        ):
+            owner.__dict__.pop("predict", None)
+            owner.__dict__.pop("forward", None)
+        rows.append(
+            {
+                "data": name,
+                "look": title,
+                "k": encryptor.bit_planes_,
+                "kappa": encryptor.kappa_,
+                "agreement %": 100 * np.mean(predicted == plain),
+                "exact %": 100 * np.mean((X_read == X).all(axis=(1, 2, 3))),
+                "passes": counter.count / len(part),
+                "fit s": fitted - start,
+                "encrypt ms": 1000 * (encrypted - fitted) / n,
+                "decrypt ms": 1000 * (decrypted - encrypted) / n,
+                "over codec and cipher": (decrypted - encrypted) / codec_and_cipher(encryptor, C),
+                "PNG": file_bytes(C[:300], "PNG"),
+                "WebP": file_bytes(C[:300], "WEBP"),
+                "plain PNG": file_bytes(X[:300], "PNG"),
+            }
+        )
+        print(pd.DataFrame(rows[-1:]).to_string(index=False, float_format="%.2f"), flush=True)
+    m = 20 if name == "cifar10" else 2
+    noise = np.random.default_rng(0).integers(0, 256, X[:m].shape, np.uint8)
+    start = time.perf_counter()
+    find_noise(
+        view_classifier(classifier),
+        noise,
+        np.searchsorted(classifier.classes_, plain[:m]),
+        solver="cw",
+    )
+    published = 1000 * (time.perf_counter() - start) / m
+    print(f"cw search of the RIC paper, 150 passes, on {m} of these: {published:.0f} ms per image")
+    for row in rows:
+        print(f"  {row['look']}: {published / row['encrypt ms']:.0f} times less")
+
+
+def matches(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray, y: np.ndarray) -> None:
+    n = len(X)
+    frozen = FrozenEstimator(classifier)
+    plain_proba, plain_features = classifier.predict_proba(X), classifier.features(X)
+    for match in ("proba", "features"):
+        encryptor = SealedEncryptor(SecretKey.generate(), frozen, match=match).fit(X_fit)
+        start = time.perf_counter()
+        C = encryptor.transform(X)
+        seconds = time.perf_counter() - start
+        exact = (encryptor.inverse_transform(C) == X).all()
+        agreement = 100 * np.mean(classifier.predict(C) == classifier.predict(X))
+        print(
+            f"{match}, {n} images: {1000 * seconds / n:.0f} ms per image, exact {exact}, "
+            f"same argmax {agreement:.2f} %"
+        )
+        variation = np.abs(classifier.predict_proba(C) - plain_proba).sum(axis=1) / 2
+        print(f"  total variation: mean {variation.mean():.4f}, worst {variation.max():.4f}")
+        if match == "features":
+            features = classifier.features(C)
+            unit, own = (
+                F / np.linalg.norm(F, axis=1, keepdims=True) for F in (features, plain_features)
+            )
+            cosines = unit @ own.T
+            nearest = 100 * np.mean(cosines.argmax(axis=1) == np.arange(n))
+            print(
+                f"  cosine with the own plain vector: mean {np.diag(cosines).mean():.4f}, "
+                f"worst {np.diag(cosines).min():.4f}; it is the nearest of {n} in {nearest:.1f} %"
+            )
+            half = n // 2
+            on_plain, on_sealed = (
+                LogisticRegression(max_iter=2000)
+                .fit(F[:half], y[:half])
+                .score(features[half:], y[half:])
+                for F in (plain_features, features)
+            )
+            print(
+                f"  a logistic regression, tested on ciphertexts' features: "
+                f"{100 * on_sealed:.1f} % trained on those, {100 * on_plain:.1f} % on plain ones"
+            )
+
+
+def arithmetic(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> None:
+    """Tell how often a prediction changes in the cloud's arithmetic, for some margins."""
+    module = classifier.module_.cpu().eval()
+    rows = []
+    for kappa in (0.0, 0.1, 0.5, 1.0, "auto"):
+        encryptor = SealedEncryptor(SecretKey.generate(), FrozenEstimator(classifier), kappa=kappa)
+        encryptor.fit(X_fit)
+        C = encryptor.transform(X)
+        x = torch.from_numpy(C)
+        row: dict[str, Any] = {"kappa": f"{kappa} ({encryptor.kappa_:.2f})"}
+        with torch.inference_mode():
+            exact = module(x).argmax(dim=1)
+            ways: dict[str, Any] = {
+                "batch 7": torch.cat([module(part) for part in x.split(7)]),
+                "float64": encryptor._view.scores(x.double()),
+            }
+            for dtype in (torch.bfloat16, torch.float16):
+                with torch.autocast("cpu", dtype=dtype):
+                    ways[str(dtype)[6:]] = module(x)
+            try:
+                ways["compile"] = torch.compile(module)(x)
+            except Exception as error:  # no compiler on this machine
+                print(f"torch.compile: {type(error).__name__}")
+            ways["ONNX"] = onnx(module, x)
+        for name, scores in ways.items():
+            if scores is not None:
+                row[name] = int((scores.argmax(dim=1) != exact).sum())
+        rows.append(row)
+    print(f"predictions of {len(X)} that change in other arithmetic:")
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def onnx(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor | None:
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        module, (x[:2],), buffer, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}}
+    )
+    session = onnxruntime.InferenceSession(buffer.getvalue())
+    return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of packed data sets")
+    parser.add_argument("--models", type=Path, help="folder to keep trained classifiers in")
+    parser.add_argument("--sets", nargs="*", default=["cifar10", "flowers128"])
+    parser.add_argument("--n", type=int, default=1000, help="test images, of each set at most")
+    parser.add_argument("--match", action="store_true", help="probabilities and features, CIFAR-10")
+    parser.add_argument("--arithmetic", action="store_true", help="other arithmetic, CIFAR-10")
+    args = parser.parse_args()
+    for name in args.sets:
+        X_train, y_train, _ = load_packed(args.data_dir, name, "train")
+        X, y, _ = load_packed(args.data_dir, name, "test", limit=args.n)
+        path = args.models / f"{name}.joblib" if args.models else None
+        classifier = classifier_for(name, X_train, y_train, path)
+        print(f"{name}: accuracy {100 * classifier.score(X, y):.1f} % on {len(X)} plain images")
+        labels(name, classifier, X_train[:1000], X)
+        if name == "cifar10" and args.match:
+            matches(classifier, X_train[:1000], X, y)
+        if name == "cifar10" and args.arithmetic:
+            arithmetic(classifier, X_train[:1000], X)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,302 @@
+"""Lossy compression as a step of a pipeline: what an image has gone through when it was sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from ricsk.images import ImageBatch, ImageShape, ValueRange, describe, validate_images
+
+__all__ = ["JPEGCodec"]
+
+_MOST_PIXELS_A_SIDE = 65500
+
+
+class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Code images as JPEG and decode them again.
+
+    `transform` returns what arrives at the other end, so that a codec stands in a pipeline between
+    an encryptor and a classifier, or before both. `encode` and `decode` are its two halves, and
+    `sizes` says how many bytes an image takes. Every image is a baseline JPEG file of its own, made
+    by Pillow with the tables of the standard.
+
+    JPEG codes colour images in units of 16×16 pixels with ``subsampling="4:2:0"``, of 8×8 with
+    "4:4:4", and grey images in units of 8×8, from the top left corner. An encryption in blocks
+    costs few bytes if its blocks are multiples of these units [1]_: with `EtCEncryptor`, the
+    default ``block_size=16``, or 8 with "4:4:4" or ``grayscale``. The codec cannot see the blocks
+    in an image, and does not check. With "4:2:0" the decoder smooths colours when it enlarges them,
+    across the borders of blocks too; where encrypted images are to come back well, take "4:4:4".
+
+    Parameters
+    ----------
+    quality : int
+        Pillow's and libjpeg's scale, 1 (smallest files) to 100.
+    subsampling : {"4:2:0", "4:4:4"}
+        Whether the two colour planes are halved in both directions before coding, as most cameras
+        and programs do, or kept at full size. Grey images have none.
+    image_shape : tuple of int, optional
+        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
+    value_range : (float, float), optional
+        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
+        where the images of `fit` lie in it, and their extreme values otherwise.
+
+    Attributes
+    ----------
+    image_shape_in_ : tuple of int
+        Height, width and channels of the images.
+    value_range_ : ValueRange
+        Black and white of floating-point images.
+    n_features_in_ : int
+        Height × width × channels.
+    feature_names_in_ : ndarray of str
+        Column names, if `fit` was given a data frame.
+
+    See Also
+    --------
+    EtCEncryptor : Encryption that leaves images compressible.
+
+    References
+    ----------
+    .. [1] T. Chuman, W. Sirichotedumrong and H. Kiya, "Encryption-then-compression systems using
+       grayscale-based image encryption for JPEG images", IEEE Transactions on Information
+       Forensics and Security 14(6), 2019, section II.
+
+    Examples
+    --------
+    >>> from ricsk import EtCEncryptor, JPEGCodec, SecretKey
+    >>> from ricsk.datasets import load_photos
+    >>> from ricsk.metrics import psnr
+    >>> photos = load_photos(size=(416, 640))
+    >>> codec = JPEGCodec(quality=85).fit(photos)
+    >>> bool((psnr(photos, codec.transform(photos)) > 28).all())
+    True
+    >>> encryptor = EtCEncryptor(SecretKey.generate()).fit(photos)
+    >>> sizes = codec.sizes(encryptor.transform(photos)) / codec.sizes(photos)
+    >>> bool((sizes < 1.1).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "quality": [Interval(Integral, 1, 100, closed="both")],
+        "subsampling": [StrOptions({"4:2:0", "4:4:4"})],
+        "image_shape": [tuple, list, None],
+        "value_range": [tuple, list, None],
+    }
+
+    image_shape_in_: ImageShape
+    value_range_: ValueRange
+    n_features_in_: int
+
+    def __init__(
+        self,
+        quality: int = 85,
+        *,
+        subsampling: Literal["4:2:0", "4:4:4"] = "4:2:0",
+        image_shape: tuple[int, ...] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        self.quality = quality
+        self.subsampling = subsampling
+        self.image_shape = image_shape
+        self.value_range = value_range
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn the shape and value range of the images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, ``(n_samples, height, width, channels)``, ``(n_samples, height, width)`` or
+            flattened: uint8, or floats on [0, 1].
+        y : array-like, optional
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` is no batch of images, or they are larger than JPEG allows.
+        """
+        batch = validate_images(self, X, reset=True)
+        assert isinstance(batch, ImageBatch)
+        if max(batch.shape[:2]) > _MOST_PIXELS_A_SIDE:
+            raise ValueError(
+                f"images of {describe(batch.shape)} are too large for JPEG, which holds "
+                f"{_MOST_PIXELS_A_SIDE} pixels a side. Cut them; if X is flat, tell how to read "
+                "it by image_shape=(height, width, channels)."
+            )
+        self.value_range_ = ValueRange.of(batch.pixels, self.value_range)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
+        """Code images and decode them again.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray
+            What is left of the images, of the dtype and number of dimensions of `X`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        batch, levels = self._read(X)
+        decoded = np.stack([_decoded(self._encoded(image)) for image in levels])
+        return batch.restore(self.value_range_.from_uint8(decoded, batch.pixels.dtype))
+
+    def encode(self, X: ArrayLike) -> list[bytes]:
+        """Code images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        list of bytes
+            A JPEG file for each image.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.zeros((2, 16, 16), np.uint8)
+        >>> JPEGCodec().fit(X).encode(X)[0][:2].hex()
+        'ffd8'
+        """
+        _, levels = self._read(X)
+        return [self._encoded(image) for image in levels]
+
+    def decode(self, files: Iterable[bytes]) -> NDArray[np.uint8]:
+        """Decode JPEG files, made by `encode` or elsewhere.
+
+        Parameters
+        ----------
+        files : iterable of bytes
+            Files with images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, height, width, channels), uint8
+            The images.
+
+        Raises
+        ------
+        ValueError
+            If there are no files, or one is no complete JPEG file with an image of the fitted
+            shape.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.full((2, 16, 16), 200, np.uint8)
+        >>> codec = JPEGCodec().fit(X)
+        >>> codec.decode(codec.encode(X))[1, 8, 8]
+        array([200], dtype=uint8)
+        """
+        check_is_fitted(self)
+        images = []
+        for i, file in enumerate(files):
+            try:
+                image = _decoded(file)
+            except (OSError, SyntaxError) as error:
+                raise ValueError(
+                    f"files[{i}], of {len(file)} bytes, is no complete JPEG file. Pass what encode "
+                    "returned."
+                ) from error
+            if image.shape != self.image_shape_in_:
+                raise ValueError(
+                    f"files[{i}] holds an image of shape {image.shape}, but this codec was fitted "
+                    f"on images of {describe(self.image_shape_in_)}. Fit another one on that shape."
+                )
+            images.append(image)
+        if not images:
+            raise ValueError("there are no files to decode; expected at least one.")
+        return np.stack(images)
+
+    def sizes(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Count the bytes that images take as JPEG files.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int64
+            Bytes of each file, its headers included: 625 bytes for colour and 330 for grey images.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        return np.array([len(file) for file in self.encode(X)], np.int64)
+
+    def _read(self, X: ArrayLike) -> tuple[ImageBatch, NDArray[np.uint8]]:
+        check_is_fitted(self)
+        batch = validate_images(self, X, reset=False)
+        assert isinstance(batch, ImageBatch)
+        return batch, self.value_range_.to_uint8(batch.pixels)
+
+    def _encoded(self, image: NDArray[np.uint8]) -> bytes:
+        buffer = io.BytesIO()
+        squeezed = image[..., 0] if image.shape[2] == 1 else image
+        Image.fromarray(squeezed).save(
+            buffer, "JPEG", quality=int(self.quality), subsampling=self.subsampling
+        )
+        return buffer.getvalue()
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_in_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _decoded(file: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(file), formats=["JPEG"]) as image:
+        pixels = np.asarray(image)
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
