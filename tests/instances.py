@@ -9,11 +9,14 @@ from ricsk import (
     CNNClassifier,
     ConvMixerClassifier,
     EtCEncryptor,
+    JPEGCodec,
     LearnableEncryptor,
     PixelEncryptor,
     PrivateClassifier,
     RICEncryptor,
+    SealedEncryptor,
     SecretKey,
+    TransformationNetworkEncryptor,
     ViTClassifier,
 )
 
@@ -38,11 +41,20 @@ ENCRYPTORS = [
     ),
 ]
 
-# These do not bring images back bit for bit.
-LOSSY_ENCRYPTORS = [
+# These need a classifier that is to read their ciphertexts, and labels if it is not frozen.
+GUIDED_ENCRYPTORS = [
     # Images of a few pixels have no room for a nonce, and need strong masks to be read as anything.
     RICEncryptor(KEY, LogisticRegression(), nonce="fixed", alpha=0.95, amplitude=1.0),
+    SealedEncryptor(KEY, LogisticRegression()),
+    SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
+    SealedEncryptor(KEY, LogisticRegression(), match="proba", tolerance=0.2, bit_planes=2),
 ]
+
+KEYLESS_ENCRYPTORS = [
+    TransformationNetworkEncryptor(LogisticRegression(), width=1, epochs=1, batch_size=32),
+]
+
+CODECS = [JPEGCodec(), JPEGCodec(80, subsampling="4:4:4")]
 
 # scikit-learn asks for some accuracy on 300 samples.
 CLASSIFIERS = [

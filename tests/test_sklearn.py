@@ -5,9 +5,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import ricsk
-from tests.instances import CLASSIFIERS, ENCRYPTORS, LOSSY_ENCRYPTORS
+from tests.instances import (
+    CLASSIFIERS,
+    CODECS,
+    ENCRYPTORS,
+    GUIDED_ENCRYPTORS,
+    KEYLESS_ENCRYPTORS,
+)
 
-ESTIMATORS = [*ENCRYPTORS, *LOSSY_ENCRYPTORS, *CLASSIFIERS]
+ESTIMATORS = [*ENCRYPTORS, *GUIDED_ENCRYPTORS, *KEYLESS_ENCRYPTORS, *CODECS, *CLASSIFIERS]
 
 
 @parametrize_with_checks(ESTIMATORS)

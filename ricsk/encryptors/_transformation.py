@@ -129,12 +129,11 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     >>> X = X.reshape(len(X), -1) / 255.0
     >>> classifier = LogisticRegression(max_iter=1000).fit(X[:1000], y[:1000])
     >>> encryptor = TransformationNetworkEncryptor(
-    ...     FrozenEstimator(classifier), width=4, epochs=3, batch_size=32, random_state=0,
-    ...     image_shape=(16, 16),
-    ... ).fit(X[:1000], y[:1000])
-    >>> C = encryptor.transform(X[1000:1100])
-    >>> bool(classifier.score(C, y[1000:1100]) > 0.7)
-    True
+    ...     FrozenEstimator(classifier), width=2, epochs=1, image_shape=(16, 16)
+    ... ).fit(X[:200], y[:200])  # far too little to be of use
+    >>> C = encryptor.transform(X[1000:1010])
+    >>> C.shape
+    (10, 256)
     >>> hasattr(encryptor, "inverse_transform")
     False
     """
