@@ -2,24 +2,37 @@
 
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.attacks._brute_force import BruteForceBound, brute_force_bound
+from ricsk.attacks._cloud import CloudAttack
+from ricsk.attacks._disclosure import DisclosureBaseline
 from ricsk.attacks._fr import FRAttack
+from ricsk.attacks._gan import GANAttack
 from ricsk.attacks._itn import ITNAttack
+from ricsk.attacks._jigsaw import JigsawAttack
+from ricsk.attacks._jigsaw_scores import JigsawScores, jigsaw_scores
 from ricsk.attacks._key_list import BruteForceAttack
 from ricsk.attacks._key_reuse import KeyReuseAttack
 from ricsk.attacks._known_plaintext import KnownPlaintextAttack
 from ricsk.attacks._label_only import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
+from ricsk.attacks._sia_gan import SIAGANAttack
 
 __all__ = [
     "Adversary",
     "BaseAttack",
     "BruteForceAttack",
     "BruteForceBound",
+    "CloudAttack",
+    "DisclosureBaseline",
     "FRAttack",
+    "GANAttack",
     "ITNAttack",
+    "JigsawAttack",
+    "JigsawScores",
     "KeyReuseAttack",
     "KnownPlaintextAttack",
     "LabelOnlyBaseline",
     "LinearAttack",
+    "SIAGANAttack",
     "brute_force_bound",
+    "jigsaw_scores",
 ]

@@ -38,6 +38,8 @@ class Adversary:
     labels : bool
         Whether it knows the class of each ciphertext. Whoever has the classifier does, and so
         knows that of the public images.
+    classifier : bool
+        Whether it has the classifier, to look into or to ask.
     keys : {"same", "own", "listed"}
         Whether pairs, oracle and ciphertexts are of the key under attack; or the adversary makes
         pairs with keys of its own; or it has a list of keys, one of which may be the right one.
@@ -57,6 +59,7 @@ class Adversary:
     oracle: bool = False
     public_images: bool = False
     labels: bool = False
+    classifier: bool = False
     keys: Literal["same", "own", "listed"] = "same"
 
     def __str__(self) -> str:
@@ -66,6 +69,7 @@ class Adversary:
             "chosen plaintexts": self.oracle,
             "public images": self.public_images,
             "labels": self.labels,
+            "the classifier": self.classifier,
             keys[self.keys]: self.pairs or self.oracle or self.keys != "same",
             "no ciphertexts": not self.ciphertexts,
         }

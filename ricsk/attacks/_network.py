@@ -75,11 +75,15 @@ class NetworkAttack(BaseAttack):
         """Build the network, from (n, channels, height, width) on [0, 1] to the same."""
         raise NotImplementedError
 
+    def _scaled(self, module: nn.Module) -> nn.Module:
+        """Put before the network what turns the first argument of `_train` into its input."""
+        return _FromPixels(module)
+
     def _loss(self) -> nn.Module:
         """Build the criterion, of the network's output and images on [0, 1], channels first."""
         return ReconstructionLoss()
 
-    def _train(self, ciphertexts: NDArray[np.uint8], images: NDArray[np.uint8]) -> None:
+    def _train(self, ciphertexts: NDArray[Any], images: NDArray[np.uint8]) -> None:
         """Train the network for the steps of the budget; sets `module_` and `loss_`."""
         effort = self._effort()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -103,7 +107,7 @@ class NetworkAttack(BaseAttack):
             torch.default_generator.manual_seed(seed)
             self.module_ = self._build(effort.width)
             net = NeuralNet(
-                _FromPixels(self.module_),
+                self._scaled(self.module_),
                 criterion=_ToPixels(self._loss()),
                 optimizer=torch.optim.AdamW,
                 optimizer__weight_decay=0.05,
@@ -124,7 +128,11 @@ class NetworkAttack(BaseAttack):
         self.loss_ = net.history[-1]["train_loss"]
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        module = _FromPixels(self.module_)
+        return self._apply(ciphertexts)
+
+    def _apply(self, ciphertexts: NDArray[Any]) -> NDArray[np.uint8]:
+        """Let the network look at what it was trained on."""
+        module = self._scaled(self.module_)
         device = next(module.parameters()).device
         with torch.inference_mode():
             parts = [
