@@ -98,11 +98,23 @@ def codec_and_cipher(encryptor: SealedEncryptor, C: np.ndarray) -> float:
     n_bytes = sealer.capacity + OVERHEAD
     for image in C:
         sealed.append(np.packbits(sealer._bits(image)[: 8 * n_bytes]).tobytes()[16:])
-    start = time.perf_counter()
-    for body in sealed:
-        message = sealer.cipher.decrypt(body, [sealer.context])
-        _DECODERS[message[0] & 7](message[2:].rstrip(b"\0")[:-1], encryptor.image_shape_in_)
-    return time.perf_counter() - start
+
+    def run() -> None:
+        for body in sealed:
+            message = sealer.cipher.decrypt(body, [sealer.context])
+            _DECODERS[message[0] & 7](message[2:].rstrip(b"\0")[:-1], encryptor.image_shape_in_)
+
+    return best_of_three(run)
+
+
+def best_of_three(run: Any) -> float:
+    """Seconds that a function takes when nothing else is in its way."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> None:
@@ -127,8 +139,7 @@ def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarra
             print(f"{title}: {error}")
             continue
         encrypted = time.perf_counter()
-        encryptor.inverse_transform(C)
-        decrypted = time.perf_counter()
+        decrypting = best_of_three(lambda C=C, e=encryptor: e.inverse_transform(C))
         X_read, predicted = in_another_process(encryptor, C)
         part = X[:200]
         counter = Counter(encryptor)
@@ -151,8 +162,8 @@ def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarra
                 "passes": counter.count / len(part),
                 "fit s": fitted - start,
                 "encrypt ms": 1000 * (encrypted - fitted) / n,
-                "decrypt ms": 1000 * (decrypted - encrypted) / n,
-                "over codec and cipher": (decrypted - encrypted) / codec_and_cipher(encryptor, C),
+                "decrypt ms": 1000 * decrypting / n,
+                "over codec and cipher": decrypting / codec_and_cipher(encryptor, C),
                 "PNG": file_bytes(C[:300], "PNG"),
                 "WebP": file_bytes(C[:300], "WEBP"),
                 "plain PNG": file_bytes(X[:300], "PNG"),
@@ -216,12 +227,17 @@ def matches(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray, y: np.n
 
 
 def arithmetic(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> None:
-    """Tell how often a prediction changes in the cloud's arithmetic, for some margins."""
+    """Tell how often a prediction changes in the cloud's arithmetic, for some margins.
+
+    Without patterns, which leave most margins far above kappa.
+    """
     module = classifier.module_.cpu().eval()
     rows = []
-    for kappa in (0.0, 0.1, 0.5, 1.0, "auto"):
-        encryptor = SealedEncryptor(SecretKey.generate(), FrozenEstimator(classifier), kappa=kappa)
-        encryptor.fit(X_fit)
+    moved: dict[str, float] = {}
+    for kappa in (0.0, 0.02, 0.1, 0.5, "auto"):
+        encryptor = SealedEncryptor(
+            SecretKey.generate(), FrozenEstimator(classifier), kappa=kappa, amplitude=0
+        ).fit(X_fit)
         C = encryptor.transform(X)
         x = torch.from_numpy(C)
         row: dict[str, Any] = {"kappa": f"{kappa} ({encryptor.kappa_:.2f})"}
@@ -242,9 +258,12 @@ def arithmetic(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> N
         for name, scores in ways.items():
             if scores is not None:
                 row[name] = int((scores.argmax(dim=1) != exact).sum())
+                off = (scores - ways["float64"]).abs().max().item()
+                moved[name] = max(moved.get(name, 0.0), 2 * off)
         rows.append(row)
     print(f"predictions of {len(X)} that change in other arithmetic:")
     print(pd.DataFrame(rows).to_string(index=False))
+    print("a margin may move by: " + ", ".join(f"{k} {v:.2g}" for k, v in moved.items()))
 
 
 def onnx(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor | None:
@@ -266,6 +285,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder to keep trained classifiers in")
     parser.add_argument("--sets", nargs="*", default=["cifar10", "flowers128"])
     parser.add_argument("--n", type=int, default=1000, help="test images, of each set at most")
+    parser.add_argument("--no-labels", action="store_true", help="leave out the first table")
     parser.add_argument("--match", action="store_true", help="probabilities and features, CIFAR-10")
     parser.add_argument("--arithmetic", action="store_true", help="other arithmetic, CIFAR-10")
     args = parser.parse_args()
@@ -275,7 +295,8 @@ def main() -> None:
         path = args.models / f"{name}.joblib" if args.models else None
         classifier = classifier_for(name, X_train, y_train, path)
         print(f"{name}: accuracy {100 * classifier.score(X, y):.1f} % on {len(X)} plain images")
-        labels(name, classifier, X_train[:1000], X)
+        if not args.no_labels:
+            labels(name, classifier, X_train[:1000], X)
         if name == "cifar10" and args.match:
             matches(classifier, X_train[:1000], X, y)
         if name == "cifar10" and args.arithmetic:

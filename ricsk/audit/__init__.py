@@ -1,0 +1,18 @@
+"""What an encryptor gives away: attacks run against it, and the report on them."""
+
+from ricsk.audit._audit import audit
+from ricsk.audit._compare import compare
+from ricsk.audit._default_attacks import default_attacks
+from ricsk.audit._result import AttackRun, AuditResult, SchemeRun
+from ricsk.audit._scores import Scores, score
+
+__all__ = [
+    "AttackRun",
+    "AuditResult",
+    "SchemeRun",
+    "Scores",
+    "audit",
+    "compare",
+    "default_attacks",
+    "score",
+]

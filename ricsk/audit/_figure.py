@@ -1,0 +1,61 @@
+"""Box plots of what attacks got back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ricsk.audit._result import AuditResult
+
+__all__ = ["box_plots"]
+
+_COLOURS = {
+    "baseline": "#9aa3ad",
+    "held": "#3b8a5a",
+    "leaks": "#d98e04",
+    "broken": "#c0392b",
+    "disclosed": "#5b6fb5",
+}
+_LONGEST_NAME = 34
+
+
+def box_plots(result: AuditResult) -> Figure:
+    """Draw the SSIM of each attack on each scheme; see `AuditResult.figure`."""
+    counts = [len(scheme.runs) for scheme in result.schemes]
+    figure = Figure(figsize=(8, 0.42 * sum(counts) + 0.85 * len(counts) + 0.4), layout="tight")
+    axes = figure.subplots(
+        len(counts), squeeze=False, sharex=True, gridspec_kw={"height_ratios": counts}
+    )[:, 0]
+    for axis, scheme in zip(axes, result.schemes, strict=True):
+        for place, run in enumerate(scheme.runs):
+            _draw_box(axis, place, run.scores.ssim, _COLOURS[run.finding])
+        axis.set_yticks(range(len(scheme.runs)), [_short(run.attack) for run in scheme.runs])
+        axis.axvline(scheme.runs[0].scores.ssim.mean(), color="#555555", linestyle=":")
+        axis.invert_yaxis()
+        axis.set_title(_short(scheme.scheme, 90), loc="left", fontsize=10, fontweight="bold")
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlim(min(-0.05, axes[-1].get_xlim()[0]), 1.02)
+    axes[-1].set_xlabel("SSIM of reconstructions (1: the image itself)", fontsize=9)
+    return figure
+
+
+def _draw_box(axis: Axes, place: int, values: NDArray[np.float64], colour: str) -> None:
+    # Not Axes.boxplot, whose way of lying down depends on the version of Matplotlib.
+    lowest, low, median, high, highest = np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95))
+    axis.hlines(place, lowest, highest, color="black", linewidth=1)
+    # The edge is all that is to be seen where every image came back equally well.
+    axis.barh(place, high - low, left=low, height=0.6, color=colour, edgecolor=colour, linewidth=2)
+    axis.vlines(median, place - 0.3, place + 0.3, color="black", linewidth=1)
+    outside = values[(values < lowest) | (values > highest)]
+    axis.plot(outside, np.full(len(outside), place), ".", color="#777777", markersize=3)
+
+
+def _short(name: str, longest: int = _LONGEST_NAME) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

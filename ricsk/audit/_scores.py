@@ -1,0 +1,124 @@
+"""How much of the true images is in reconstructions of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ricsk.images import check_images
+from ricsk.metrics import psnr, ssim
+
+__all__ = ["Scores", "score"]
+
+# An image that comes back exactly counts with this, as in `ricsk.metrics.recovery_psnr`.
+_EXACT_DECIBELS = 100.0
+_N_EXCHANGES = 9999
+_SLACK = 1e-9
+
+
+class Scores(NamedTuple):
+    """How close reconstructions are to the images behind the ciphertexts.
+
+    Parameters
+    ----------
+    ssim, psnr : ndarray of shape (n_samples,)
+        Of each reconstruction; decibels, 100 at most.
+    reidentified : float
+        The share of reconstructions whose true image is the nearest of the n.
+    p_value : float
+        How often reconstructions that are exchanged among images of the same label are as near to
+        them: small if they tell more of an image than its label.
+    """
+
+    ssim: NDArray[np.float64]
+    psnr: NDArray[np.float64]
+    reidentified: float
+    p_value: float
+
+
+def score(
+    X_true: ArrayLike,
+    X: ArrayLike,
+    labels: ArrayLike,
+    random_state: int = 0,
+) -> Scores:
+    """Compare reconstructions with the true images.
+
+    Near means highly correlated over all values, after the mean of all images was subtracted from
+    each, and that of all reconstructions from each of those. So brightness and contrast do not
+    count, and neither does what all have in common; the estimates of a regression, which are pale,
+    are not at a disadvantage.
+
+    Parameters
+    ----------
+    X_true, X : array-like
+        Images and their reconstructions, of the same shape; at least 11 × 11 pixels.
+    labels : array-like of shape (n_samples,)
+        What everybody may know of each image. Reconstructions are exchanged within these.
+    random_state : int, default=0
+        Of the exchanges.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the images are too small for the SSIM.
+
+    Notes
+    -----
+    The p-value is that of a permutation test with 9,999 exchanges, whose statistic is the sum of
+    the correlations. Where no two images have a label in common, nothing can be exchanged, and it
+    is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk.audit import score
+    >>> from ricsk.datasets import make_street_numbers
+    >>> X, y = make_street_numbers(40, size=16, random_state=0)
+    >>> scores = score(X, X // 2, y)
+    >>> scores.reidentified, scores.p_value
+    (1.0, 0.0001)
+    >>> mean = np.broadcast_to(X.mean(axis=0).astype(np.uint8), X.shape)
+    >>> score(X, mean, y).p_value
+    1.0
+    """
+    true, guessed = check_images(X_true).pixels, check_images(X).pixels
+    similarity, decibels = ssim(true, guessed), psnr(true, guessed)
+    likeness = _likeness(true, guessed)
+    own = np.diag(likeness)
+    return Scores(
+        ssim=similarity,
+        psnr=np.minimum(decibels, _EXACT_DECIBELS),
+        reidentified=float(np.mean((own >= likeness.max(axis=1) - _SLACK) & (own > 0))),
+        p_value=_p_value(likeness, np.asarray(labels), random_state),
+    )
+
+
+def _likeness(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Correlate each reconstruction (row) with each image (column)."""
+    a, b = (_unit_vectors(images - images.mean(axis=0)) for images in (guessed, true))
+    return a @ b.T
+
+
+def _unit_vectors(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    flat = images.reshape(len(images), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(flat, axis=1, keepdims=True)
+    return flat / np.where(norms > _SLACK, norms, np.inf)
+
+
+def _p_value(likeness: NDArray[np.float64], labels: NDArray, seed: int) -> float:
+    _, codes = np.unique(labels, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    # Sorted by label, and within each label in a random order.
+    exchanged = np.argsort(codes + rng.random((_N_EXCHANGES, len(codes))), axis=1)
+    rows = np.argsort(codes, kind="stable")
+    sums = likeness[rows, exchanged].sum(axis=1)
+    as_near = int(np.count_nonzero(sums >= np.trace(likeness) - _SLACK))
+    return (1 + as_near) / (1 + _N_EXCHANGES)

@@ -1,0 +1,188 @@
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
+
+from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
+from ricsk.attacks import (
+    Adversary,
+    BaseAttack,
+    DisclosureBaseline,
+    FRAttack,
+    KeyReuseAttack,
+    KnownPlaintextAttack,
+    LinearAttack,
+)
+from ricsk.audit import audit
+from ricsk.datasets import make_street_numbers
+from tests.audit.noise import NoiseEncryptor
+
+KEY = SecretKey(bytes(range(32)))
+X, Y = make_street_numbers(240, size=16, random_state=0)
+FLAT = X.reshape(240, -1) / 255
+LINEAR = FrozenEstimator(LogisticRegression(max_iter=2000, C=0.001).fit(FLAT, Y))
+# What asks for a judge gets one that is quick.
+QUICK = {"classifier": NearestCentroid(), "random_state": 0}
+
+
+def findings(result):
+    table = result.table
+    return dict(zip(table["attack"], table["finding"], strict=True))
+
+
+class Spy(BaseAttack):
+    """Keep what an attack is given; reconstruct mid-grey."""
+
+    seen: list = []  # noqa: RUF012
+    adversary = Adversary(pairs=True, public_images=True, labels=True)
+
+    def _fit(self, **given):
+        self.given_ = given
+        Spy.seen.append(given)
+
+    def _reconstruct(self, ciphertexts, labels):
+        Spy.seen.append({"targets": ciphertexts, "labels": labels})
+        return np.full((len(ciphertexts), *self.image_shape_), 128, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "encryptor", [PixelEncryptor(KEY), EtCEncryptor(KEY, block_size=4)], ids=["PE", "EtC"]
+)
+def test_a_linear_scheme_is_broken(encryptor):
+    result = audit(encryptor, X, Y, [LinearAttack(), FRAttack("chosen")], **QUICK)
+    assert set(findings(result).values()) == {"baseline", "broken"}
+    exact = result.table.iloc[1:]
+    assert (exact["ssim"] == 1).all()
+    assert (exact["psnr_worst"] == 100).all()
+    assert (exact["reidentified"] == 1).all()
+    assert "broken by LinearAttack" in result.verdict
+    assert "held" not in result.verdict
+
+
+def test_noise_holds():
+    attacks = [LinearAttack(), KeyReuseAttack(), KnownPlaintextAttack(5, random_state=0)]
+    result = audit(NoiseEncryptor(KEY), X, Y, attacks, **QUICK)
+    assert list(findings(result).values()) == ["baseline", "held", "held", "held"]
+    assert result.table["gain"].max() < 0.05
+    assert result.table["reidentified"].max() < 0.2
+    assert "held against" in result.verdict
+    assert "does not prove" in result.verdict
+    assert "secure" not in result.verdict
+
+
+def test_no_attack_learns_from_the_targets():
+    Spy.seen.clear()
+    result = audit(PixelEncryptor(KEY), X, Y, [Spy()], n_targets=40, **QUICK)
+    given, asked = Spy.seen
+    parts = result.images, given["plaintexts"], given["public_images"]
+    assert [len(part) for part in parts] == [40, 100, 100]
+    every = [image.tobytes() for part in parts for image in part]
+    assert len(set(every)) == 240
+    assert set(every) == {image.tobytes() for image in X}
+    C = PixelEncryptor(KEY).fit(X)
+    assert (given["ciphertexts"] == C.transform(given["plaintexts"])).all()
+    assert (asked["targets"] == C.transform(result.images)).all()
+
+
+def test_labels_are_what_a_classifier_of_plain_images_says():
+    Spy.seen.clear()
+    result = audit(RICEncryptor(KEY, LINEAR), FLAT.reshape(X.shape), Y, [Spy()], **QUICK)
+    given, asked = Spy.seen
+    for images, labels in (
+        (given["plaintexts"], given["labels"]),
+        (given["public_images"], given["public_labels"]),
+        (result.images, asked["labels"]),
+    ):
+        assert (labels == LINEAR.predict(images.reshape(len(images), -1) / 255)).all()
+
+
+def test_labels_are_the_classes_where_the_classifier_reads_ciphertexts():
+    Spy.seen.clear()
+    audit(PixelEncryptor(KEY), X, Y, [Spy()], **QUICK)
+    given, _ = Spy.seen
+    class_of = {image.tobytes(): label for image, label in zip(X, Y, strict=True)}
+    expected = [class_of[image.tobytes()] for image in given["public_images"]]
+    assert given["public_labels"].tolist() == expected
+
+
+def test_what_cannot_be_run_is_left_out_with_the_reason():
+    result = audit(EtCEncryptor(KEY, block_size=4), X, Y, [FRAttack(), LinearAttack()], **QUICK)
+    scheme = result.schemes[0]
+    assert [run.attack for run in scheme.runs][1:] == ["LinearAttack"]
+    assert "moves values to other pixels" in scheme.refused["FRAttack"]
+
+
+def test_nothing_run_is_said():
+    result = audit(EtCEncryptor(KEY, block_size=4), X, Y, [FRAttack()], **QUICK)
+    assert result.verdict == (
+        "EtCEncryptor(block_size=4): no attack could be run, which says nothing about it."
+    )
+
+
+def test_several_schemes_have_the_same_targets():
+    schemes = {"a": PixelEncryptor(KEY), "b": NoiseEncryptor(KEY)}
+    result = audit(schemes, X, Y, [LinearAttack()], **QUICK)
+    assert result.table["scheme"].tolist() == ["a", "a", "b", "b"]
+    assert [line.split(":")[0] for line in result.verdict.splitlines()] == ["a", "b"]
+    assert result.table["ssim"][0] == result.table["ssim"][2]
+
+
+def test_flattened_images_and_what_is_disclosed_on_purpose():
+    encryptor = RICEncryptor(KEY, LINEAR, image_shape=(16, 16, 3))
+    attacks = [DisclosureBaseline(LINEAR, budget=2, random_state=0)]
+    result = audit(encryptor, FLAT, Y, attacks, **QUICK)
+    assert result.images.shape == (60, 16, 16, 3)
+    assert list(findings(result).values()) == ["baseline", "disclosed"]
+    assert "discloses on purpose, as measured by DisclosureBaseline" in result.verdict
+
+
+def test_grey_images():
+    result = audit(PixelEncryptor(KEY), X[..., 0], Y, [LinearAttack()], **QUICK)
+    assert list(findings(result).values()) == ["baseline", "broken"]
+
+
+def test_a_seed_gives_the_same_figures():
+    first, second = (
+        audit(PixelEncryptor(KEY), X, Y, [LinearAttack()], **QUICK).table for _ in range(2)
+    )
+    columns = [name for name in first.columns if name != "seconds"]
+    assert first[columns].equals(second[columns])
+
+
+def test_the_encryptor_stays_as_it_was():
+    encryptor = PixelEncryptor(KEY)
+    audit(encryptor, X, Y, [LinearAttack()], **QUICK)
+    assert not hasattr(encryptor, "key_")
+
+
+@pytest.mark.parametrize("budget", [2])
+def test_the_default_attacks(budget):
+    result = audit(NoiseEncryptor(KEY), X[:120], Y[:120], budget=budget, **QUICK)
+    names = [run.attack for run in result.schemes[0].runs]
+    assert {"LinearAttack", f"KnownPlaintextAttack(budget={budget})"} <= set(names)
+    assert "FRAttack(variant='chosen')" in result.schemes[0].refused
+
+
+def test_verbose_names_the_attacks(capsys):
+    audit(PixelEncryptor(KEY), X, Y, [LinearAttack()], verbose=1, **QUICK)
+    assert "  LinearAttack\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X": X[:60], "y": Y[:60]}, ValueError, "15 targets of 60 images"),
+        ({"n_targets": 10}, ValueError, "10 targets of 240"),
+        ({"n_targets": 230}, ValueError, "230 targets of 240"),
+        ({"y": Y[:-1]}, ValueError, "239 entries for 240 images"),
+        ({"X": X[:, :8, :8]}, ValueError, "too small to be compared"),
+        ({"attacks": "all"}, ValueError, "expected 'default'"),
+        ({"attacks": [LinearAttack]}, TypeError, "is no attack"),
+        ({"encryptor": LINEAR}, TypeError, "is no encryptor"),
+    ],
+)
+def test_bad_input(change, error, message):
+    given = {"encryptor": PixelEncryptor(KEY), "X": X, "y": Y, "attacks": [LinearAttack()], **QUICK}
+    with pytest.raises(error, match=message):
+        audit(**{**given, **change})

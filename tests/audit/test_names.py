@@ -1,0 +1,48 @@
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
+from ricsk.attacks import BruteForceAttack, ITNAttack
+from ricsk.audit._names import described, encryptors_by_name, unique_names
+
+KEY = SecretKey(bytes(range(32)))
+
+
+def test_parameters_that_differ_are_named():
+    assert described(PixelEncryptor(KEY)) == "PixelEncryptor"
+    assert described(EtCEncryptor(KEY, block_size=4)) == "EtCEncryptor(block_size=4)"
+    assert described(ITNAttack("ito", random_state=3, verbose=1)) == "ITNAttack(variant='ito')"
+
+
+def test_neither_keys_nor_classifiers_are_named():
+    assert described(RICEncryptor("/home/me/images.key", LogisticRegression())) == "RICEncryptor"
+    assert described(BruteForceAttack([KEY])) == "BruteForceAttack"
+
+
+def test_names_are_unique():
+    names = unique_names([PixelEncryptor(KEY)] * 3)
+    assert names == ["PixelEncryptor", "PixelEncryptor #2", "PixelEncryptor #3"]
+
+
+def test_one_or_several_or_with_names():
+    encryptor = PixelEncryptor(KEY)
+    assert encryptors_by_name(encryptor) == {"PixelEncryptor": encryptor}
+    assert list(encryptors_by_name([encryptor, EtCEncryptor(KEY)])) == [
+        "PixelEncryptor",
+        "EtCEncryptor",
+    ]
+    assert encryptors_by_name({"PE": encryptor}) == {"PE": encryptor}
+
+
+@pytest.mark.parametrize(
+    "given", [make_pipeline(PixelEncryptor(KEY)), [LogisticRegression()], {"a": 1}]
+)
+def test_refuses_what_is_no_encryptor(given):
+    with pytest.raises(TypeError, match="is no encryptor"):
+        encryptors_by_name(given)
+
+
+def test_refuses_nothing():
+    with pytest.raises(ValueError, match="there is no encryptor"):
+        encryptors_by_name([])
