@@ -6,6 +6,7 @@ They are small enough for scikit-learn's checks, which feed anything from 1 to 1
 from sklearn.linear_model import LogisticRegression
 
 from ricsk import (
+    AdaptNetClassifier,
     CNNClassifier,
     ConvMixerClassifier,
     EtCEncryptor,
@@ -47,7 +48,8 @@ GUIDED_ENCRYPTORS = [
     RICEncryptor(KEY, LogisticRegression(), nonce="fixed", alpha=0.95, amplitude=1.0),
     SealedEncryptor(KEY, LogisticRegression()),
     SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
-    SealedEncryptor(KEY, LogisticRegression(), match="proba", tolerance=0.2, bit_planes=2),
+    # scikit-learn fits on integers from 0 to 2 as 8-bit values: steps of a level may not be large.
+    SealedEncryptor(KEY, LogisticRegression(C=1e-4), match="proba", bit_planes=2),
 ]
 
 KEYLESS_ENCRYPTORS = [
@@ -64,6 +66,12 @@ CLASSIFIERS = [
     ),
     ViTClassifier(
         dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
+    ),
+    AdaptNetClassifier(
+        "ele", "cnn", block_size=1, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05
+    ),
+    AdaptNetClassifier(
+        "le", block_size=1, depth=8, alpha=48, epochs=8, batch_size=32, learning_rate=0.05
     ),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1), LogisticRegression()),
     PrivateClassifier(

@@ -22,6 +22,7 @@ from ricsk.keys import SecretKey
 from ricsk.nae import (
     ClassifierView,
     ClassPatterns,
+    NoViewError,
     find_noise,
     find_noise_by_queries,
     view_classifier,
@@ -272,7 +273,7 @@ class SealedEncryptor(GuidedEncryptor):
             chunk = slice(start, start + size)
             plain = self._enlarged(pixels[chunk])
             labels = self._predict(plain)
-            targets = self._targets(self._enlarged(levels[chunk]), labels)
+            targets = self._targets(self._unrounded(plain), labels)
             sealed, failed = self._seal(compressed[chunk], labels, targets)
             if len(failed):
                 named = ", ".join(f"X[{start + i}]" for i in failed[:10])
@@ -305,7 +306,14 @@ class SealedEncryptor(GuidedEncryptor):
             f"{remedy}. Nothing was encrypted."
         )
 
-    def _targets(self, levels: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[Any]:
+    def _unrounded(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Bring images to levels from 0 to 255, on which the classifier predicts what it did."""
+        if pixels.dtype == np.uint8:
+            return pixels
+        low, high = self.value_range_.low, self.value_range_.high
+        return (pixels.astype(np.float64) - low) * (255 / (high - low))
+
+    def _targets(self, levels: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
         """Say what the classifier is to find in ciphertexts of these images."""
         if self.match == "label" or self._view is None:
             return labels
@@ -449,11 +457,15 @@ class SealedEncryptor(GuidedEncryptor):
 
     def _make_view(self) -> ClassifierView | None:
         self._single_view = None
-        view = super()._make_view()
-        if view is not None and self.feature_layer is not None:
-            named = view_classifier(self.classifier_, feature_layer=self.feature_layer)
-            view.feature_layer = named.feature_layer
-        return view
+        values = self.value_range_
+        floats = np.dtype(self.input_dtype_).kind == "f"
+        low, high = (values.low, values.high) if floats else (0.0, 255.0)
+        try:
+            return view_classifier(
+                self.classifier_, low=low, high=high, feature_layer=self.feature_layer
+            )
+        except NoViewError:
+            return None
 
     def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
