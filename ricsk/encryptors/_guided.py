@@ -66,13 +66,26 @@ class GuidedEncryptor(BaseImageEncryptor):
         self.classifier_.fit(X, y)
         self.classes_ = np.asarray(self.classifier_.classes_)
         self._view = self._make_view()
+        if self._view is None and not (
+            hasattr(self.classifier_, "predict_proba")
+            or hasattr(self.classifier_, "decision_function")
+        ):
+            raise ValueError(
+                f"{self.classifier_!r} says labels alone, by which nothing can be searched for. "
+                "Take a classifier with predict_proba or decision_function."
+            )
 
     def _make_view(self) -> ClassifierView | None:
         """Make what gradients are taken of; None where there are none."""
         values = self.value_range_
-        low, high = (0.0, 255.0) if self.input_dtype_ == "|u1" else (values.low, values.high)
+        # Integers of any width hold 8-bit levels.
+        floats = np.dtype(self.input_dtype_).kind == "f"
+        low, high = (values.low, values.high) if floats else (0.0, 255.0)
+        feature_layer = getattr(self, "feature_layer", None)
         try:
-            return view_classifier(self.classifier_, low=low, high=high)
+            return view_classifier(
+                self.classifier_, low=low, high=high, feature_layer=feature_layer
+            )
         except NoViewError:
             return None
 

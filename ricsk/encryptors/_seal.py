@@ -9,6 +9,7 @@ import hmac
 import io
 import struct
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ricsk.exceptions import NewerFormatError, NotSealedError, TooLargeError
-from ricsk.images import ImageShape
+from ricsk.images import ImageShape, describe
 from ricsk.keys import SecretKey, fresh_bytes
 
 __all__ = ["CODECS", "LEAST_VALUES", "OVERHEAD", "Sealer", "compress", "unseal_image"]
@@ -27,6 +28,7 @@ _TAG_BYTES = 16
 _SIV_BYTES = 16
 _NONCE_BYTES = 16
 _NONCE_FLAG = 0x08
+_WEBP_SIDE = 16383
 _REFUSED = "wrong key, damaged, or not sealed with ricsk"
 
 OVERHEAD = _TAG_BYTES + _SIV_BYTES + 3
@@ -37,6 +39,11 @@ LEAST_VALUES = -(-8 * OVERHEAD // 7)
 
 
 def _encode_webp(image: NDArray[np.uint8]) -> bytes:
+    if max(image.shape) > _WEBP_SIDE:
+        raise ValueError(
+            f"images of {describe(image.shape)} are too large for WebP, which has sides of up to "
+            f'{_WEBP_SIDE} pixels. Take codec="jpegxl", or tiles.'
+        )
     buffer = io.BytesIO()
     # Of the settings, the one that is smallest on photographs of 32 to 128 pixels, and quick.
     _to_pillow(image).save(buffer, "WEBP", lossless=True, method=2)
@@ -56,18 +63,24 @@ def _decode_webp(data: bytes, shape: ImageShape) -> NDArray[np.uint8]:
     return pixels[..., : shape[2]]
 
 
-def _encode_jpegxl(image: NDArray[np.uint8]) -> bytes:
-    import imagecodecs
+def _imagecodecs() -> ModuleType:
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise ImportError(
+            'JPEG XL needs imagecodecs: pip install "ricsk[codecs]", or take codec="webp".'
+        ) from error
+    return imagecodecs
 
-    return bytes(imagecodecs.jpegxl_encode(image, lossless=True, effort=5))
+
+def _encode_jpegxl(image: NDArray[np.uint8]) -> bytes:
+    return bytes(_imagecodecs().jpegxl_encode(image, lossless=True, effort=5))
 
 
 def _decode_jpegxl(data: bytes, shape: ImageShape) -> NDArray[np.uint8]:
-    import imagecodecs
-
     # With room of its own it refuses images of another size before it decodes them.
     room = np.empty(shape if shape[2] == 3 else shape[:2], np.uint8)
-    return imagecodecs.jpegxl_decode(data, out=room).reshape(shape)
+    return _imagecodecs().jpegxl_decode(data, out=room).reshape(shape)
 
 
 def _encode_raw(image: NDArray[np.uint8]) -> bytes:

@@ -22,10 +22,8 @@ from ricsk.keys import SecretKey
 from ricsk.nae import (
     ClassifierView,
     ClassPatterns,
-    NoViewError,
     find_noise,
     find_noise_by_queries,
-    view_classifier,
 )
 
 __all__ = ["SealedEncryptor", "unseal"]
@@ -82,7 +80,8 @@ class SealedEncryptor(GuidedEncryptor):
         keeps the cosine above 0.99.
     appearance : {"noise", "compact"}, default="noise"
         Whether the high bit planes hold noise, or as little as the classifier needs, which makes
-        smaller files. Both protect the same.
+        smaller files; where a pattern is not enough for that, a search may leave more. Both protect
+        the same.
     bit_planes : int or "auto", default="auto"
         How many of the 8 bit planes, from the lowest, hold the encrypted image, from 1 to 7. "auto"
         takes what the images of `fit` need and a seventh more.
@@ -95,7 +94,8 @@ class SealedEncryptor(GuidedEncryptor):
         searches rarer, show as a texture of the class in the noise, and make compact files larger.
         "auto" is 0.25 for noise and 0.05 for compact images. 0 for no patterns.
     codec : {"webp", "jpegxl", "raw"}, default="webp"
-        How to compress. "jpegxl" needs `imagecodecs`, and is smaller and slower.
+        How to compress. "jpegxl" needs `imagecodecs`, and is smaller and slower. "raw" fits only
+        where ciphertexts are larger than images, see `scale_`.
     nonce : {"content", "random"}, default="content"
         Whether equal images have equal ciphertexts, or never.
     feature_layer : str, optional
@@ -338,7 +338,9 @@ class SealedEncryptor(GuidedEncryptor):
         pending = np.arange(len(bodies))
         for attempt in range(_ATTEMPTS):
             noise = np.stack([sealer.noise(bodies[i], attempt) for i in pending])
-            drawn = self._patterned(noise, labels[pending])
+            # The compact look starts from the same grey each time: where that failed, from noise.
+            flat = self.appearance == "compact" and attempt < 2
+            drawn = self._patterned(noise, labels[pending], flat)
             if attempt > 0 or self.patterns_ is None or self.match != "label":
                 drawn = self._searched(drawn, targets[pending], labels[pending], sealer, attempt)
             signed = np.stack([sealer.sign(image) for image in drawn])
@@ -349,12 +351,14 @@ class SealedEncryptor(GuidedEncryptor):
                 break
         return result, pending
 
-    def _patterned(self, noise: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Add class patterns to the high planes of noise, and leave the low ones as they are."""
+    def _patterned(
+        self, noise: NDArray[np.uint8], labels: NDArray[np.int64], flat: bool
+    ) -> NDArray[np.uint8]:
+        """Add class patterns to noise, or to grey, in the high planes; the low ones stay."""
         unit = 2**self.bit_planes_
         low = noise % unit
         levels = noise.astype(np.int16)
-        if self.appearance == "compact":
+        if flat:
             levels = np.full_like(levels, 128)
         if self.patterns_ is not None:
             levels = levels + self.patterns_.patterns[labels]
@@ -457,15 +461,7 @@ class SealedEncryptor(GuidedEncryptor):
 
     def _make_view(self) -> ClassifierView | None:
         self._single_view = None
-        values = self.value_range_
-        floats = np.dtype(self.input_dtype_).kind == "f"
-        low, high = (values.low, values.high) if floats else (0.0, 255.0)
-        try:
-            return view_classifier(
-                self.classifier_, low=low, high=high, feature_layer=self.feature_layer
-            )
-        except NoViewError:
-            return None
+        return super()._make_view()
 
     def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)

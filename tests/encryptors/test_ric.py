@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
+import torch
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -262,3 +263,16 @@ def test_too_small_images_have_no_room_for_a_nonce():
 def test_there_are_no_weights_for_the_published_networks():
     with pytest.raises(ValueError, match="weights=None to train it"):
         encryptor(architecture="ric").fit(flat(X_TRAIN))
+
+
+def test_integers_are_read_as_8_bit_values():
+    images = X_TRAIN.reshape(600, -1).astype(np.int64)
+    classifier = LogisticRegression(max_iter=2000, C=1e-4).fit(images, Y_TRAIN)
+    ric = RICEncryptor(KEY, FrozenEstimator(classifier), image_shape=(16, 16)).fit(images)
+    levels = torch.from_numpy(X.reshape(30, 16, 16, 1).astype(np.float64))
+    decisions = classifier.decision_function(X.reshape(30, -1).astype(np.int64))
+    np.testing.assert_allclose(ric._view.scores(levels).numpy(), decisions)
+    C = ric.transform(X.reshape(30, -1).astype(np.int64))
+    np.testing.assert_array_equal(
+        classifier.predict(C), classifier.predict(X.reshape(30, -1).astype(np.int64))
+    )

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import skops.io
 from scipy import stats
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
@@ -752,3 +753,11 @@ def test_batches_are_made_one_by_one(fitted):
 def test_parameters_are_checked(parameter, value):
     with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
         linear(**{parameter: value}).fit(flat(D_TRAIN))
+
+
+def test_a_classifier_that_says_labels_alone_is_refused():
+    X = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    y = np.arange(20) % 2
+    silent = VotingClassifier([("a", GaussianNB()), ("b", GaussianNB())], voting="hard")
+    with pytest.raises(ValueError, match="labels alone"):
+        SealedEncryptor(SecretKey(bytes(32)), silent).fit(X, y)
