@@ -43,8 +43,8 @@ _HEADER_BYTES = _NONCE_BYTES + 4
 # How masks are made, one nonce after the other, until the ciphertext is read as it should be: by
 # the pattern alone (0), or by a search that starts there, for so many times kappa.
 _ATTEMPTS = {
-    "pattern": (0, 0, 2, 4, 8, 16, 32),
-    "search": (2, 2, 4, 8, 16, 32),
+    "pattern": (0, 0, 1, 2, 4, 8, 16),
+    "search": (1, 1, 2, 4, 8, 16),
     "cw": (1, 1, 1, 1, 1),
 }
 _MAX_PASSES = 150

@@ -53,7 +53,7 @@ def test_a_weak_mask_is_broken_by_any_key():
 
 
 def test_masks_that_a_search_saturates_are_much_the_same_under_any_key():
-    ric = fitted(solver="search", scramble=False, nonce="fixed")
+    ric = fitted(solver="search", scramble=False, nonce="fixed", kappa=10)
     result = brute_force_bound(ric, X, guesses=10, n_directions=10, random_state=0)
     assert result.wrong_mean > 14
 
