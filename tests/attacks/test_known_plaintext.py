@@ -3,7 +3,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
+from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SealedEncryptor, SecretKey
 from ricsk.attacks import KnownPlaintextAttack, LabelOnlyBaseline
 from ricsk.datasets import make_street_numbers
 from ricsk.metrics import ssim
@@ -33,6 +33,12 @@ def test_ric_as_published_is_broken():
 
 def test_scrambled_ric_gives_nothing():
     C = RICEncryptor(KEY, CLASSIFIER).fit(X / 255).transform(X)
+    assert gain(C, 60) < 0.02
+
+
+def test_sealed_images_give_nothing():
+    coarse = X & 0xE0  # so small images compress well enough
+    C = SealedEncryptor(KEY, CLASSIFIER).fit(coarse / 255).transform(coarse / 255)
     assert gain(C, 60) < 0.02
 
 
