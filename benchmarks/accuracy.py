@@ -78,25 +78,25 @@ SHAKEPYRAMID = {
 class Row(NamedTuple):
     """A row of the table: the network, the encryption, and the published accuracies in percent."""
 
-    network: Callable[[str, str, bool], ClassifierMixin]
+    network: Callable[[str, str, bool, bool], ClassifierMixin]
     encryptor: Callable[[SecretKey], BaseEstimator] | None
     published: dict[str, float]
 
 
-def convmixer(budget: str, data: str, plain: bool) -> ClassifierMixin:
+def convmixer(budget: str, data: str, plain: bool, _: bool) -> ClassifierMixin:
     augmentation = ("plain" if plain else "encrypted") if budget == "full" else None
     return ConvMixerClassifier(**CONVMIXER[budget, data], augmentation=augmentation)
 
 
-def vit(budget: str, data: str, plain: bool) -> ClassifierMixin:
+def vit(budget: str, data: str, plain: bool, _: bool) -> ClassifierMixin:
     augmentation = ("plain" if plain else "encrypted") if budget == "full" else None
     return ViTClassifier(**VIT[budget, data], **VIT_RECIPE[budget], augmentation=augmentation)
 
 
-def shakepyramid(adaptation: str | None) -> Callable[[str, str, bool], ClassifierMixin]:
-    def make(budget: str, _: str, plain: bool) -> ClassifierMixin:
-        # Ciphertexts cannot be shifted and mirrored, except before their encryption.
-        crops = budget == "full" and plain
+def shakepyramid(adaptation: str | None) -> Callable[[str, str, bool, bool], ClassifierMixin]:
+    def make(budget: str, _: str, plain: bool, augment_first: bool) -> ClassifierMixin:
+        # Ciphertexts cannot be shifted and mirrored.
+        crops = budget == "full" and (plain or augment_first)
         return AdaptNetClassifier(
             adaptation, **SHAKEPYRAMID[budget], augmentation="crop" if crops else None
         )
@@ -128,17 +128,15 @@ ROWS = {
 def run(name: str, data: str, seed: int, sets: list[np.ndarray], args: argparse.Namespace) -> dict:
     row = ROWS[name]
     X_train, y_train, X_test, y_test = sets
-    plain = row.encryptor is None or args.augment_first
-    classifier = row.network(args.budget, data, row.encryptor is None)
-    if name.startswith("adaptnet") and args.budget == "full":
-        classifier.set_params(augmentation="crop" if plain else None)
+    plain = row.encryptor is None
+    classifier = row.network(args.budget, data, plain, args.augment_first)
     classifier.set_params(random_state=seed, device=args.device)
     if args.epochs:
         classifier.set_params(epochs=args.epochs)
     if args.checkpoints:
-        classifier.set_params(checkpoint=args.checkpoints / f"{data}-{name}-{seed}")
+        classifier.set_params(checkpoint=str(args.checkpoints / f"{data}-{name}-{seed}"))
     model: Any = classifier
-    if row.encryptor is not None:
+    if not plain:
         # Any key will do, as long as it is another one for each seed.
         key = SecretKey(seed.to_bytes(32, "big"))
         model = PrivateClassifier(row.encryptor(key), classifier, augment_first=args.augment_first)
@@ -154,7 +152,7 @@ def run(name: str, data: str, seed: int, sets: list[np.ndarray], args: argparse.
         "accuracy": round(100 * float(np.mean(model.predict(X_test) == y_test)), 2),
         "published": row.published.get(data, float("nan")),
         "augmentation": fitted.augmentation or "none",
-        "augmented": "before" if args.augment_first else "after",
+        "encryption": "none" if plain else "last" if args.augment_first else "first",
         "parameters": sum(p.numel() for p in fitted.module_.parameters()),
         "train": len(X_train),
         "test": len(X_test),

@@ -1,6 +1,11 @@
 """Classify images that the classifying machine may not see."""
 
-from ricsk.classifiers import CNNClassifier, ConvMixerClassifier, ViTClassifier
+from ricsk.classifiers import (
+    AdaptNetClassifier,
+    CNNClassifier,
+    ConvMixerClassifier,
+    ViTClassifier,
+)
 from ricsk.codecs import JPEGCodec
 from ricsk.encryptors import (
     EtCEncryptor,
@@ -18,6 +23,7 @@ from ricsk.private import PrivateClassifier
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AdaptNetClassifier",
     "CNNClassifier",
     "ConvMixerClassifier",
     "EtCEncryptor",

@@ -16,7 +16,7 @@ from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import ConvMixerClassifier
 from ricsk.classifiers._base import TorchClassifier
 from ricsk.encryptors import EtCEncryptor
-from ricsk.images import flattened_for, with_image_shape
+from ricsk.images import check_images, flattened_for, with_image_shape
 from ricsk.keyed import adapt_to_key
 
 __all__ = ["CloudHalf", "PrivateClassifier"]
@@ -143,6 +143,11 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         Any scikit-learn classifier; one that takes no 3-D samples is given flattened ciphertexts.
         A fitted one in scikit-learn's `FrozenEstimator` is not trained again.
         By default a `ConvMixerClassifier`.
+    augment_first : bool
+        Whether images are encrypted anew whenever the classifier's `augmentation` has changed them,
+        as in the published figures. The machine that trains then has the key and the plain images.
+        False encrypts them once, and ciphertexts are what the augmentation changes, which the cloud
+        can do. It makes no difference where the classifier learns on plain images, or is frozen.
 
     Attributes
     ----------
@@ -175,13 +180,19 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "encryptor": [BaseImageEncryptor, HasMethods(["fit", "transform"]), None],
         "classifier": [HasMethods(["fit", "predict"]), None],
+        "augment_first": ["boolean"],
     }
 
     def __init__(
-        self, encryptor: BaseImageEncryptor | None = None, classifier: Any | None = None
+        self,
+        encryptor: BaseImageEncryptor | None = None,
+        classifier: Any | None = None,
+        *,
+        augment_first: bool = False,
     ) -> None:
         self.encryptor = encryptor
         self.classifier = classifier
+        self.augment_first = augment_first
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -202,7 +213,8 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Without an encryptor, and where encryptor or classifier refuse the data.
+            Without an encryptor, where encryptor or classifier refuse the data, and if
+            `augment_first` is asked of a classifier that has no augmentation of its own.
         NotAdaptableError
             If a frozen classifier cannot be adapted to the key.
         """
@@ -218,6 +230,17 @@ class PrivateClassifier(ClassifierMixin, BaseEstimator):
             self.classifier_ = self.encryptor_.classifier_
         elif _takes_the_key(classifier, self.encryptor_):
             self.classifier_ = adapt_to_key(classifier.estimator, self.encryptor_.fit(X, y))
+        elif self.augment_first and not isinstance(classifier, FrozenEstimator):
+            if not isinstance(classifier, TorchClassifier):
+                raise ValueError(
+                    f"augment_first=True is for classifiers with an augmentation, such as "
+                    f"ConvMixerClassifier, but this one is a {type(classifier).__name__}. Take one "
+                    "of those, or leave augment_first out."
+                )
+            shape = self.encryptor_.fit(X, y).image_shape_in_
+            images = check_images(X, image_shape=shape, caller="PrivateClassifier").pixels
+            classifier._validate_params()
+            self.classifier_ = classifier._fit(images, y, self.encryptor_)
         else:
             C = self.encryptor_.fit_transform(X, y)
             if C.ndim == 2:

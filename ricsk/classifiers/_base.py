@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,21 +16,18 @@ from safetensors.torch import save as save_safetensors
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
-from skorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    GradientNormClipping,
-    LRScheduler,
-    ProgressBar,
-)
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, ProgressBar
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from ricsk.classifiers._augmentation import Augmentation, Recipe
+from ricsk.classifiers._checkpoint import Checkpoint, fingerprint
+from ricsk.classifiers._training import OPTIMIZERS, SCHEDULES, Batches, Net, make_schedule
 from ricsk.images import ImageBatch, ImageShape, ValueRange, validate_images
 from ricsk.nn import ImageNetwork, build
 
@@ -47,8 +45,9 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    epochs, batch_size, learning_rate, weight_decay, early_stopping, validation_fraction, \
-n_iter_no_change, image_shape, device, random_state, verbose
+    epochs, batch_size, learning_rate, weight_decay, augmentation, optimizer, schedule, clip, \
+early_stopping, validation_fraction, n_iter_no_change, checkpoint, image_shape, device, \
+random_state, verbose
         See `ConvMixerClassifier`.
 
     Attributes
@@ -66,9 +65,14 @@ n_iter_no_change, image_shape, device, random_state, verbose
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "augmentation": [StrOptions({"crop", "plain", "encrypted"}), None],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "clip": [Interval(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "checkpoint": [str, None],
         "image_shape": [tuple, list, None],
         "device": [str],
         "random_state": ["random_state"],
@@ -91,9 +95,14 @@ n_iter_no_change, image_shape, device, random_state, verbose
         batch_size: int,
         learning_rate: float,
         weight_decay: float,
+        augmentation: Recipe | None,
+        optimizer: str,
+        schedule: str,
+        clip: float | None,
         early_stopping: bool,
         validation_fraction: float,
         n_iter_no_change: int,
+        checkpoint: str | None,
         image_shape: tuple[int, ...] | None,
         device: str,
         random_state: int | np.random.RandomState | None,
@@ -103,9 +112,14 @@ n_iter_no_change, image_shape, device, random_state, verbose
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.augmentation = augmentation
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.clip = clip
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.checkpoint = checkpoint
         self.image_shape = image_shape
         self.device = device
         self.random_state = random_state
@@ -134,6 +148,13 @@ n_iter_no_change, image_shape, device, random_state, verbose
             If `X` is no batch of images or `y` no labels for them, if there is one class only, if
             a parameter does not fit the images, or if the training diverges.
         """
+        return self._fit(X, y)
+
+    def _fit(self, X: ArrayLike, y: ArrayLike, encryptor: Any | None = None) -> Self:
+        """Fit; with an encryptor, on the ciphertexts of plain images, made after augmentation.
+
+        The encryptor is not kept.
+        """
         checked = validate_images(self, X, y, reset=True)
         assert isinstance(checked, tuple)
         batch, y = checked
@@ -145,19 +166,31 @@ n_iter_no_change, image_shape, device, random_state, verbose
                 "classifier needs images of at least two."
             )
         self.value_range_ = ValueRange.of(batch.pixels, None)
+        encrypt = None
+        if encryptor is not None:
+            self.value_range_ = encryptor.value_range_
+            self.image_shape_in_ = encryptor.ciphertext_shape_
+            self.n_features_in_ = math.prod(self.image_shape_in_)
+            encrypt = partial(
+                _encrypted, encryptor, dtype=batch.pixels.dtype, value_range=self.value_range_
+            )
         self.network_config_ = {
             "name": self._network,
-            "image_shape": batch.shape,
+            "image_shape": self.image_shape_in_,
             "n_classes": len(self.classes_),
-            **{size: getattr(self, size) for size in self._sizes},
+            **self._network_sizes(),
         }
         device = _find_device(self.device)
+        checkpoint = self._checkpoint(batch, targets, encryptor)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if checkpoint is not None and checkpoint.seed is not None:
+            seed = checkpoint.seed
         # All randomness is drawn on the CPU, so that a seed means the same on every device.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.module_ = _PixelNetwork(self._build_network(batch))
-            net = self._train(_to_tensor(batch.pixels, self.value_range_), targets, device, seed)
+            pixels = _to_tensor(batch.pixels, self.value_range_)
+            net = self._train(pixels, targets, device, seed, encrypt, checkpoint)
         self.module_.eval()
         self.history_ = [
             {name: epoch[name] for name in ("epoch", "train_loss", "valid_loss") if name in epoch}
@@ -267,6 +300,9 @@ n_iter_no_change, image_shape, device, random_state, verbose
         check_is_fitted(self)
         return self._apply(self.module_.forward_features, X).numpy()
 
+    def _network_sizes(self) -> dict[str, Any]:
+        return {size: getattr(self, size) for size in self._sizes}
+
     def _build_network(self, batch: ImageBatch) -> ImageNetwork:
         try:
             return build(**self.network_config_)
@@ -276,10 +312,16 @@ n_iter_no_change, image_shape, device, random_state, verbose
             raise
 
     def _train(
-        self, pixels: Tensor, targets: NDArray[np.intp], device: torch.device, seed: int
+        self,
+        pixels: Tensor,
+        targets: NDArray[np.intp],
+        device: torch.device,
+        seed: int,
+        encrypt: Callable[[Tensor], Tensor] | None,
+        checkpoint: Checkpoint | None,
     ) -> NeuralNetClassifier:
         data = TensorDataset(pixels, torch.from_numpy(targets))
-        callbacks: list[Callback] = [GradientNormClipping(1.0)]
+        callbacks: list[Callback] = [GradientNormClipping(self.clip)]
         stopper = None
         held_out = None
         if self.early_stopping:
@@ -290,34 +332,32 @@ n_iter_no_change, image_shape, device, random_state, verbose
                 random_state=seed,
             )
             data, held_out = TensorDataset(*data[kept]), TensorDataset(*data[held])
+            if encrypt is not None:
+                held_out = TensorDataset(encrypt(held_out.tensors[0]), held_out.tensors[1])
             stopper = EarlyStopping(patience=self.n_iter_no_change, load_best=True)
             callbacks.append(stopper)
-        n_batches = len(_Batches(data, self.batch_size, training=True))
-        callbacks.append(
-            LRScheduler(
-                torch.optim.lr_scheduler.OneCycleLR,
-                step_every="batch",
-                event_name=None,
-                max_lr=self.learning_rate,
-                total_steps=self.epochs * n_batches,
-                anneal_strategy="linear",
-                cycle_momentum=False,
-            )
-        )
+        n_batches = len(Batches(data, self.batch_size, training=True))
+        schedule = make_schedule(self.schedule, self.learning_rate, self.epochs, n_batches)
+        callbacks.append(schedule)
         if self.verbose:
-            n_held = len(_Batches(held_out, self.batch_size)) if held_out else 0
+            n_held = len(Batches(held_out, self.batch_size)) if held_out else 0
             callbacks.append(ProgressBar(n_batches + n_held))
-        net = NeuralNetClassifier(
+        optimizer = OPTIMIZERS[self.optimizer]
+        if device.type == "cuda":  # where convolutions of 16 bits are built for this order
+            self.module_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = Net(
             self.module_,
             criterion=nn.CrossEntropyLoss,
-            optimizer=torch.optim.AdamW,
+            optimizer=optimizer.kind,
             optimizer__weight_decay=self.weight_decay,
+            **{f"optimizer__{name}": value for name, value in optimizer.settings.items()},
             lr=self.learning_rate,
             max_epochs=self.epochs,
             batch_size=self.batch_size,
-            iterator_train=_Batches,
+            iterator_train=Batches,
             iterator_train__training=True,
-            iterator_valid=_Batches,
+            iterator_train__augment=self._augment(pixels, device, encrypt),
+            iterator_valid=Batches,
             train_split=predefined_split(held_out) if held_out else None,
             callbacks=callbacks,
             callbacks__valid_acc=None,
@@ -326,13 +366,61 @@ n_iter_no_change, image_shape, device, random_state, verbose
         ).initialize()
         # net.fit would take a user's Ctrl-C for the end of training, as it does early stopping.
         net.notify("on_train_begin", X=data, y=None)
-        try:
-            net.fit_loop(data)
-        except KeyboardInterrupt:
-            if stopper is None or stopper.misses_ < self.n_iter_no_change:
-                raise
+        if checkpoint is not None:
+            checkpoint.restore(net, schedule.lr_scheduler_, stopper)
+        stopped = stopper is not None and stopper.misses_ >= self.n_iter_no_change
+        while len(net.history) < self.epochs and not stopped:
+            try:
+                net.fit_loop(data, epochs=1)
+            except KeyboardInterrupt:
+                stopped = stopper is not None and stopper.misses_ >= self.n_iter_no_change
+                if not stopped:
+                    raise
+            if checkpoint is not None:
+                checkpoint.write(net, schedule.lr_scheduler_, stopper, seed)
         net.notify("on_train_end", X=data, y=None)
+        if device.type == "cuda":
+            self.module_.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return net
+
+    def _augment(
+        self, pixels: Tensor, device: torch.device, encrypt: Callable[[Tensor], Tensor] | None
+    ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
+        """Compose what is done to a batch of training images; None if nothing is."""
+        augmentation = None
+        if self.augmentation is not None:
+            height, width, channels = pixels.shape[1:]
+            augmentation = Augmentation(
+                self.augmentation, (height, width, channels), len(self.classes_)
+            )
+        if augmentation is None and encrypt is None:
+            return None
+
+        def augment(pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            if augmentation is not None:
+                pixels, targets = augmentation(pixels.to(device), targets.to(device))
+            return (pixels if encrypt is None else encrypt(pixels)), targets
+
+        return augment
+
+    def _checkpoint(
+        self, batch: ImageBatch, targets: NDArray[np.intp], encryptor: Any | None
+    ) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        # A seed that is drawn anew in every fit is kept in the file.
+        unimportant = {"checkpoint", "device", "verbose"}
+        if not isinstance(self.random_state, Integral):
+            unimportant.add("random_state")
+        settings = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in unimportant
+        }
+        arrays = [batch.pixels, targets, self.classes_]
+        if encryptor is not None:
+            arrays.append(encryptor.transform(batch.pixels[:1]))
+        return Checkpoint(self.checkpoint, fingerprint((type(self).__name__, settings), arrays))
 
     def _apply(self, function: Callable[[Tensor], Tensor], X: ArrayLike) -> Tensor:
         """Compute a function of the images, batch by batch, where the network is."""
@@ -386,6 +474,9 @@ class _PixelNetwork(nn.Module):
     def forward_features(self, pixels: Tensor) -> Tensor:
         return self.network.forward_features(_scale(pixels))
 
+    def forward_with_penalty(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.forward_with_penalty(_scale(pixels))
+
 
 def _scale(pixels: Tensor) -> Tensor:
     """Turn channel-last uint8, or floats on [0, 1], into channel-first floats on [−1, 1].
@@ -397,35 +488,26 @@ def _scale(pixels: Tensor) -> Tensor:
     return 2 * pixels.permute(0, 3, 1, 2) - 1
 
 
-class _Batches:
-    """Batches of a data set, each taken by one index; a DataLoader would stack single images.
-
-    In training they are shuffled, and a last batch of one image is left out, for it has no variance
-    that batch normalization could work with.
-    """
-
-    def __init__(self, dataset: TensorDataset, batch_size: int, training: bool = False) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.training = training
-
-    def __len__(self) -> int:
-        n_batches, rest = divmod(len(self.dataset), self.batch_size)
-        return n_batches + (rest > (1 if self.training and n_batches else 0))
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        n = len(self.dataset)
-        order = torch.randperm(n) if self.training else torch.arange(n)
-        for chunk in order.split(self.batch_size)[: len(self)]:
-            yield self.dataset[chunk]
-
-
 def _to_tensor(pixels: NDArray[Any], value_range: ValueRange) -> Tensor:
     """Keep uint8, and bring floats to 32 bits on [0, 1]."""
     if pixels.dtype != np.uint8:
         low, high = value_range.low, value_range.high
         pixels = ((pixels - low) / (high - low)).astype(np.float32)
     return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+
+
+def _encrypted(
+    encryptor: Any, pixels: Tensor, *, dtype: np.dtype, value_range: ValueRange
+) -> Tensor:
+    """Encrypt a batch as the images that it was made from would be: in their dtype and range."""
+    values = pixels.cpu().numpy()
+    if dtype == np.uint8:
+        if values.dtype != np.uint8:
+            values = np.rint(255 * values).astype(np.uint8)
+    else:
+        low, high = value_range.low, value_range.high
+        values = low + (high - low) * values.astype(dtype)
+    return _to_tensor(encryptor.transform(values), value_range).to(pixels.device)
 
 
 def _find_device(name: str) -> torch.device:

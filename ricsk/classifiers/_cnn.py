@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
+from ricsk.classifiers._augmentation import Recipe
 from ricsk.classifiers._base import TorchClassifier
 
 __all__ = ["CNNClassifier"]
@@ -31,10 +32,22 @@ class CNNClassifier(TorchClassifier):
     batch_size : int
         Images in a step of training, and how many are held at a time in prediction; at least 2.
     learning_rate : float
-        Largest learning rate of the optimizer, AdamW: it rises to it linearly over the first three
-        tenths of the steps and falls to almost zero over the rest.
+        Largest learning rate of the optimizer.
     weight_decay : float
-        Decoupled weight decay of AdamW.
+        Weight decay of the optimizer.
+    augmentation : {"crop", "plain", "encrypted"}, optional
+        What is done to the images in training. "crop" shifts by up to an eighth of the sides and
+        mirrors; "plain" adds RandAugment, mixup or CutMix, and random erasing; "encrypted" is mixup
+        or CutMix alone, which ciphertexts bear. None leaves the images as they are.
+    optimizer : {"adamw", "sgd", "nesterov"}
+        AdamW, or stochastic gradient descent with a momentum of 0.9, plain or Nesterov's.
+    schedule : {"triangular", "cosine", "steps"}
+        How the learning rate goes. "triangular": up linearly over the first three tenths of the
+        steps, and down linearly to almost zero. "cosine": up linearly over the first twentieth, and
+        down to zero as half a cosine. "steps": a tenth of it after one half, and again after three
+        quarters.
+    clip : float or None
+        Largest norm of the gradients; longer ones are shortened to it. None never does.
     early_stopping : bool
         Whether to hold out a stratified part of the training images, stop when the loss on it does
         not fall any more, and keep the weights of the best epoch.
@@ -42,6 +55,11 @@ class CNNClassifier(TorchClassifier):
         Part of the training images to hold out, between 0 and 1. Used with `early_stopping` only.
     n_iter_no_change : int
         Epochs without improvement after which to stop. Used with `early_stopping` only.
+    checkpoint : str, optional
+        A file in which the training is kept after every epoch. If `fit` finds it there, training
+        goes on from it and ends as it would have without interruption; a file of another training
+        is refused. It holds weights, numbers and the hash of the images, and reading it runs no
+        code.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds.
         Without it each row is read as a grey image that is one pixel high.
@@ -50,8 +68,8 @@ class CNNClassifier(TorchClassifier):
         is chosen in `fit`, and again when a fitted classifier is read back; one that the reading
         machine lacks then counts as "auto".
     random_state : int, RandomState or None
-        Decides on initial weights, the order of images and what is held out. An int gives the same
-        classifier every time, on one machine.
+        Decides on initial weights, the order of images, augmentation and what is held out. An int
+        gives the same classifier every time, on one machine.
     verbose : int
         Whether to show a progress bar for each epoch, on the standard error stream.
 
@@ -112,9 +130,14 @@ class CNNClassifier(TorchClassifier):
         batch_size: int = 64,
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
+        augmentation: Recipe | None = None,
+        optimizer: str = "adamw",
+        schedule: str = "triangular",
+        clip: float | None = 1.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
+        checkpoint: str | None = None,
         image_shape: tuple[int, ...] | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -125,9 +148,14 @@ class CNNClassifier(TorchClassifier):
             batch_size=batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            augmentation=augmentation,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip=clip,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
+            checkpoint=checkpoint,
             image_shape=image_shape,
             device=device,
             random_state=random_state,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
+from ricsk.classifiers._augmentation import Recipe
 from ricsk.classifiers._base import TorchClassifier
 
 __all__ = ["ViTClassifier"]
@@ -21,7 +22,9 @@ class ViTClassifier(TorchClassifier):
 
     The defaults are for small images and a processor without accelerator. Without pre-training on
     many images it is the weakest of the classifiers: take `CNNClassifier` or `ConvMixerClassifier`
-    where you can choose. ViT-B/16 is ``dim=768, depth=12, n_heads=12, patch_size=16``.
+    where you can choose. ViT-B/16 is ``dim=768, depth=12, n_heads=12, patch_size=16``;
+    [3]_ fine-tunes it with ``optimizer="sgd", schedule="cosine", learning_rate=0.03,
+    batch_size=512``.
 
     Parameters
     ----------
@@ -40,10 +43,22 @@ class ViTClassifier(TorchClassifier):
     batch_size : int
         Images in a step of training, and how many are held at a time in prediction; at least 2.
     learning_rate : float
-        Largest learning rate of the optimizer, AdamW: it rises to it linearly over the first three
-        tenths of the steps and falls to almost zero over the rest.
+        Largest learning rate of the optimizer.
     weight_decay : float
-        Decoupled weight decay of AdamW.
+        Weight decay of the optimizer.
+    augmentation : {"crop", "plain", "encrypted"}, optional
+        What is done to the images in training. "crop" shifts by up to an eighth of the sides and
+        mirrors; "plain" adds RandAugment, mixup or CutMix, and random erasing; "encrypted" is mixup
+        or CutMix alone, which ciphertexts bear. None leaves the images as they are.
+    optimizer : {"adamw", "sgd", "nesterov"}
+        AdamW, or stochastic gradient descent with a momentum of 0.9, plain or Nesterov's.
+    schedule : {"triangular", "cosine", "steps"}
+        How the learning rate goes. "triangular": up linearly over the first three tenths of the
+        steps, and down linearly to almost zero. "cosine": up linearly over the first twentieth, and
+        down to zero as half a cosine. "steps": a tenth of it after one half, and again after three
+        quarters.
+    clip : float or None
+        Largest norm of the gradients; longer ones are shortened to it. None never does.
     early_stopping : bool
         Whether to hold out a stratified part of the training images, stop when the loss on it does
         not fall any more, and keep the weights of the best epoch.
@@ -51,6 +66,11 @@ class ViTClassifier(TorchClassifier):
         Part of the training images to hold out, between 0 and 1. Used with `early_stopping` only.
     n_iter_no_change : int
         Epochs without improvement after which to stop. Used with `early_stopping` only.
+    checkpoint : str, optional
+        A file in which the training is kept after every epoch. If `fit` finds it there, training
+        goes on from it and ends as it would have without interruption; a file of another training
+        is refused. It holds weights, numbers and the hash of the images, and reading it runs no
+        code.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds.
         Without it each row is read as a grey image that is one pixel high.
@@ -59,8 +79,8 @@ class ViTClassifier(TorchClassifier):
         is chosen in `fit`, and again when a fitted classifier is read back; one that the reading
         machine lacks then counts as "auto".
     random_state : int, RandomState or None
-        Decides on initial weights, the order of images and what is held out. An int gives the same
-        classifier every time, on one machine.
+        Decides on initial weights, the order of images, augmentation and what is held out. An int
+        gives the same classifier every time, on one machine.
     verbose : int
         Whether to show a progress bar for each epoch, on the standard error stream.
 
@@ -94,6 +114,8 @@ class ViTClassifier(TorchClassifier):
        recognition at scale", ICLR, 2021, section 3.1.
     .. [2] H. Kiya, R. Iijima, A. MaungMaung and Y. Kinoshita, "Image and model transformation with
        secret key for vision transformer", IEICE Transactions on Information and Systems, 2023.
+    .. [3] A. MaungMaung and H. Kiya, "Privacy-preserving image classification using an isotropic
+       network", IEEE MultiMedia 29(2), 2022, section IV-A.
 
     Examples
     --------
@@ -126,9 +148,14 @@ class ViTClassifier(TorchClassifier):
         batch_size: int = 64,
         learning_rate: float = 0.005,
         weight_decay: float = 0.01,
+        augmentation: Recipe | None = None,
+        optimizer: str = "adamw",
+        schedule: str = "triangular",
+        clip: float | None = 1.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
+        checkpoint: str | None = None,
         image_shape: tuple[int, ...] | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -139,9 +166,14 @@ class ViTClassifier(TorchClassifier):
             batch_size=batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            augmentation=augmentation,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip=clip,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
+            checkpoint=checkpoint,
             image_shape=image_shape,
             device=device,
             random_state=random_state,

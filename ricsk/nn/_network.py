@@ -52,6 +52,22 @@ class ImageNetwork(nn.Module):
         """
         return self.head(self.forward_features(x))
 
+    def forward_with_penalty(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the logits, and what training is to add to the loss.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channels, height, width)
+            Floating-point images.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_classes)
+        penalty : Tensor of shape ()
+            Zero, unless a network wants something else.
+        """
+        return self(x), x.new_zeros(())
+
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         return super().__call__(*args, **kwargs)
 
