@@ -3,7 +3,8 @@
 from ricsk.audit._audit import audit
 from ricsk.audit._compare import compare
 from ricsk.audit._default_attacks import default_attacks
-from ricsk.audit._result import AttackRun, AuditResult, SchemeRun
+from ricsk.audit._result import AuditResult
+from ricsk.audit._runs import AttackRun, SchemeRun
 from ricsk.audit._scores import Scores, score
 
 __all__ = [

@@ -21,7 +21,8 @@ import ricsk
 from ricsk.attacks import BaseAttack, DisclosureBaseline, LabelOnlyBaseline
 from ricsk.audit._default_attacks import default_attacks
 from ricsk.audit._names import described, encryptors_by_name, unique_names
-from ricsk.audit._result import AttackRun, AuditResult, SchemeRun
+from ricsk.audit._result import AuditResult
+from ricsk.audit._runs import AttackRun, SchemeRun
 from ricsk.audit._scores import score
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier

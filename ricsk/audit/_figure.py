@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ricsk.audit._runs import SchemeRun
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ricsk.audit._result import AuditResult
 
 __all__ = ["box_plots"]
 
@@ -25,14 +26,14 @@ _COLOURS = {
 _LONGEST_NAME = 34
 
 
-def box_plots(result: AuditResult) -> Figure:
+def box_plots(schemes: Sequence[SchemeRun]) -> Figure:
     """Draw the SSIM of each attack on each scheme; see `AuditResult.figure`."""
-    counts = [len(scheme.runs) for scheme in result.schemes]
+    counts = [len(scheme.runs) for scheme in schemes]
     figure = Figure(figsize=(8, 0.42 * sum(counts) + 0.85 * len(counts) + 0.4), layout="tight")
     axes = figure.subplots(
         len(counts), squeeze=False, sharex=True, gridspec_kw={"height_ratios": counts}
     )[:, 0]
-    for axis, scheme in zip(axes, result.schemes, strict=True):
+    for axis, scheme in zip(axes, schemes, strict=True):
         for place, run in enumerate(scheme.runs):
             _draw_box(axis, place, run.scores.ssim, _COLOURS[run.finding])
         axis.set_yticks(range(len(scheme.runs)), [_short(run.attack) for run in scheme.runs])

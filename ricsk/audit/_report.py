@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from ricsk.audit._figure import box_plots
-from ricsk.audit._result import in_words
-
-if TYPE_CHECKING:
-    from ricsk.audit._result import AttackRun, AuditResult, SchemeRun
+from ricsk.audit._runs import AttackRun, SchemeRun, in_words
 
 __all__ = ["report"]
 
@@ -76,17 +75,22 @@ dt { color: #55606b; } dd { margin: 0; }
 """
 
 
-def report(result: AuditResult) -> str:
+def report(
+    images: NDArray[np.uint8],
+    schemes: Sequence[SchemeRun],
+    table: pd.DataFrame,
+    settings: dict[str, Any],
+) -> str:
     """Write the report; see `AuditResult.to_html`."""
     lines = "\n".join(
         f'<li class="{finding}">{escape(line)}</li>'
-        for scheme in result.schemes
+        for scheme in schemes
         for finding, line in in_words(scheme)
     )
-    sections = "\n".join(_pictures(result, scheme) for scheme in result.schemes)
-    settings = "".join(
+    sections = "\n".join(_pictures(images, scheme) for scheme in schemes)
+    listed = "".join(
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in result.settings.items()
+        for name, value in settings.items()
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -108,26 +112,25 @@ look at the ciphertext, by 0.1 SSIM or more, or most of them are nearest to thei
 they tell more of an image than its label (p at most 0.001). Held: these attacks with this budget
 found no such thing; others may.</p>
 <h2>Figures</h2>
-<div class="scroll">{_table(result)}</div>
+<div class="scroll">{_table(table)}</div>
 <p class="note">Worst decile: one image in ten comes back at least so well. Class still seen: the
 share of reconstructions in which a classifier of plain images sees the true class. Re-identified:
-the share whose true image is the nearest of the {len(result.images)} attacked. An image that comes
+the share whose true image is the nearest of the {len(images)} attacked. An image that comes
 back exactly counts with 100 dB.</p>
 <h2>SSIM of reconstructions</h2>
-<img class="figure" alt="Box plots of the SSIM of each attack" src="{_drawn(result)}">
+<img class="figure" alt="Box plots of the SSIM of each attack" src="{_drawn(schemes)}">
 <p class="note">Box: quartiles and median. Whiskers: 5th to 95th percentile. Dotted: mean of the
 baseline.</p>
 <h2>Pictures</h2>
 {sections}
 <h2>Settings</h2>
-<dl>{settings}</dl>
+<dl>{listed}</dl>
 </body>
 </html>
 """
 
 
-def _table(result: AuditResult) -> str:
-    table = result.table
+def _table(table: pd.DataFrame) -> str:
     head = "".join(f"<th>{escape(_HEADINGS[name])}</th>" for name in table.columns)
     rows, before = [], None
     for row in table.to_dict("records"):
@@ -150,14 +153,14 @@ def _badge(finding: str) -> str:
     return f'<span class="finding {finding}">{finding}</span>'
 
 
-def _pictures(result: AuditResult, scheme: SchemeRun) -> str:
+def _pictures(images: NDArray[np.uint8], scheme: SchemeRun) -> str:
     """Show for each attack the image that came back best, and the median one."""
-    rows = "".join(_picture_row(result, scheme, run) for run in scheme.runs)
+    rows = "".join(_picture_row(images, scheme, run) for run in scheme.runs)
     refused = "".join(f"<li>{escape(reason)}</li>" for reason in scheme.refused.values())
     not_run = f"<p>Not run:</p><ul>{refused}</ul>" if refused else ""
     return f"""<h3>{escape(scheme.scheme)}</h3>
 <div class="scroll"><table class="pictures">
-<thead><tr><th></th><th colspan="4" class="gap">best of {len(result.images)}</th>
+<thead><tr><th></th><th colspan="4" class="gap">best of {len(images)}</th>
 <th colspan="4" class="gap">median</th></tr>
 <tr><th></th>{_CAPTIONS}{_CAPTIONS}</tr></thead>
 <tbody>{rows}</tbody>
@@ -168,11 +171,11 @@ def _pictures(result: AuditResult, scheme: SchemeRun) -> str:
 _CAPTIONS = '<th class="gap">plain</th><th>ciphertext</th><th>got back</th><th>SSIM</th>'
 
 
-def _picture_row(result: AuditResult, scheme: SchemeRun, run: AttackRun) -> str:
+def _picture_row(images: NDArray[np.uint8], scheme: SchemeRun, run: AttackRun) -> str:
     by_ssim = np.argsort(run.scores.ssim, kind="stable")
     cells = []
     for place in (by_ssim[-1], by_ssim[len(by_ssim) // 2]):
-        shown = (result.images[place], scheme.ciphertexts[place], run.reconstructions[place])
+        shown = (images[place], scheme.ciphertexts[place], run.reconstructions[place])
         names = ("plain image", "ciphertext", "reconstruction")
         drawn = [
             f'<img alt="{name}" src="{_data_uri(image)}">'
@@ -184,9 +187,9 @@ def _picture_row(result: AuditResult, scheme: SchemeRun, run: AttackRun) -> str:
     return f"<tr>{name}{''.join(cells)}</tr>"
 
 
-def _drawn(result: AuditResult) -> str:
+def _drawn(schemes: Sequence[SchemeRun]) -> str:
     buffer = io.BytesIO()
-    box_plots(result).savefig(buffer, format="png", dpi=130)
+    box_plots(schemes).savefig(buffer, format="png", dpi=130)
     return _png_uri(buffer.getvalue())
 
 

@@ -11,96 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ricsk.attacks import Adversary
-from ricsk.audit._scores import Scores
+from ricsk.audit._runs import SchemeRun, in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["AttackRun", "AuditResult", "SchemeRun"]
+__all__ = ["AuditResult"]
 
-# More SSIM than the baseline by this much is a picture, whatever else is said.
-_BROKEN_GAIN = 0.1
-_BROKEN_SHARE = 0.5
-_SIGNIFICANT = 0.001
 # The quantile of the images that came back best.
 _WORST = 0.9
 
 _LIMITABLE = ("ssim", "ssim_worst", "psnr", "psnr_worst", "gain", "reclassified", "reidentified")
-_IN_WORDS = {
-    "broken": "broken by",
-    "leaks": "leaks to",
-    "disclosed": "discloses on purpose, as measured by",
-    "held": "held against",
-}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class AttackRun:
-    """One attack on one scheme.
-
-    Parameters
-    ----------
-    attack : str
-        Its class and parameters.
-    adversary : Adversary
-        What its adversary knows and has.
-    reconstructions : ndarray of uint8, shape (n_targets, height, width, channels)
-        What it made of the ciphertexts.
-    scores : Scores
-        How near they are to the true images.
-    gain : float
-        Mean SSIM less that of the best `LabelOnlyBaseline`.
-    reclassified : float
-        The share of reconstructions in which a classifier of plain images sees the true class.
-    seconds : float
-        For learning and reconstructing.
-    on_purpose : bool
-        Whether it measures what the scheme discloses on purpose.
-    """
-
-    attack: str
-    adversary: Adversary
-    reconstructions: NDArray[np.uint8]
-    scores: Scores
-    gain: float
-    reclassified: float
-    seconds: float
-    on_purpose: bool = False
-
-    @property
-    def finding(self) -> str:
-        """Say "baseline", "broken", "leaks", "disclosed" or "held"; see `AuditResult`."""
-        if not self.adversary.ciphertexts:
-            return "baseline"
-        if self.on_purpose:
-            return "disclosed"
-        significant = self.scores.p_value <= _SIGNIFICANT
-        if self.gain >= _BROKEN_GAIN or (significant and self.scores.reidentified >= _BROKEN_SHARE):
-            return "broken"
-        return "leaks" if significant else "held"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SchemeRun:
-    """All attacks on one scheme.
-
-    Parameters
-    ----------
-    scheme : str
-        Its class and parameters, or the name that it was given.
-    ciphertexts : ndarray of uint8, shape (n_targets, height, width, channels)
-        The ciphertexts that were attacked.
-    runs : tuple of AttackRun
-        The attacks, the baseline first.
-    refused : dict of str to str
-        The attacks that cannot be run against the scheme, and why.
-    """
-
-    scheme: str
-    ciphertexts: NDArray[np.uint8]
-    runs: tuple[AttackRun, ...]
-    refused: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,7 +167,7 @@ class AuditResult:
         """
         from ricsk.audit._figure import box_plots
 
-        return box_plots(self)
+        return box_plots(self.schemes)
 
     def to_html(self, path: str | PathLike[str]) -> Path:
         """Write a report: one file that needs no other, and no network.
@@ -274,28 +195,6 @@ class AuditResult:
         from ricsk.audit._report import report
 
         target = Path(path)
-        target.write_text(report(self), encoding="utf-8")
+        page = report(self.images, self.schemes, self.table, self.settings)
+        target.write_text(page, encoding="utf-8")
         return target
-
-
-def in_words(scheme: SchemeRun) -> list[tuple[str, str]]:
-    """Say what was found about a scheme: findings, each with a sentence."""
-    lines = []
-    for finding, words in _IN_WORDS.items():
-        named = [_told(run) for run in scheme.runs if run.finding == finding]
-        if named:
-            caveat = (
-                ", which does not prove that it holds against others" if finding == "held" else ""
-            )
-            lines.append((finding, f"{scheme.scheme}: {words} {'; '.join(named)}{caveat}."))
-    if not lines:
-        line = f"{scheme.scheme}: no attack could be run, which says nothing about it."
-        lines.append(("none", line))
-    return lines
-
-
-def _told(run: AttackRun) -> str:
-    return (
-        f"{run.attack} ({run.adversary}: SSIM {run.scores.ssim.mean():.2f}, {run.gain:+.2f} over "
-        f"the baseline, {run.scores.reidentified:.0%} re-identified)"
-    )
