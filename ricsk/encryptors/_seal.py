@@ -134,6 +134,10 @@ class Sealer:
         self.cipher = AESSIV(key.derive("sealed/siv", length=64))
         self.tag_key = key.derive("sealed/tag")
         self.key = key
+        # One bit of each plane, and all bits but those of the tag.
+        self._planes = (1 << np.arange(bit_planes, dtype=np.uint8))[:, np.newaxis]
+        tagged = np.zeros(min(8 * _TAG_BYTES, self.n_values * bit_planes), np.uint8)
+        self._untagged = self._with_bits(np.full(shape, 255, np.uint8), tagged)
 
     @property
     def capacity(self) -> int:
@@ -173,8 +177,7 @@ class Sealer:
         NewerFormatError
             If it was, by a newer version.
         """
-        bits = self._bits(pixels)
-        stored = np.packbits(bits[: self.n_values * self.bit_planes // 8 * 8]).tobytes()
+        stored = self.stored(pixels)
         if len(stored) < OVERHEAD:
             raise NotSealedError(_REFUSED)
         if not hmac.compare_digest(self._tag(pixels), stored[:_TAG_BYTES]):
@@ -201,14 +204,14 @@ class Sealer:
         except (ValueError, OSError, RuntimeError) as error:
             raise NotSealedError(f"{_REFUSED}: what is in it is no image of this size") from error
 
-    def _tag(self, pixels: NDArray[np.uint8]) -> bytes:
-        cleared = self._with_bits(pixels, np.zeros(8 * _TAG_BYTES, np.uint8))
-        return hmac.digest(self.tag_key, self.context + cleared.tobytes(), "sha256")[:_TAG_BYTES]
-
-    def _bits(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def stored(self, pixels: NDArray[np.uint8]) -> bytes:
         """Read the low planes, the lowest first, each in the order of the values."""
-        flat = pixels.reshape(-1)
-        return np.concatenate([flat >> plane & 1 for plane in range(self.bit_planes)])
+        bits = (pixels.reshape(-1) & self._planes).reshape(-1)
+        return np.packbits(bits[: len(bits) // 8 * 8]).tobytes()
+
+    def _tag(self, pixels: NDArray[np.uint8]) -> bytes:
+        untagged = self.context + (pixels & self._untagged).tobytes()
+        return hmac.digest(self.tag_key, untagged, "sha256")[:_TAG_BYTES]
 
     def _with_bits(self, pixels: NDArray[np.uint8], bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Write bits into the first places of the low planes."""
