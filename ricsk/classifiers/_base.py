@@ -344,6 +344,7 @@ random_state, verbose
             callbacks.append(ProgressBar(n_batches + n_held))
         optimizer = OPTIMIZERS[self.optimizer]
         if device.type == "cuda":  # where convolutions of 16 bits are built for this order
+            # torch's types leave this form of Module.to out, which its documentation has.
             self.module_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         net = Net(
             self.module_,
@@ -380,6 +381,7 @@ random_state, verbose
                 checkpoint.write(net, schedule.lr_scheduler_, stopper, seed)
         net.notify("on_train_end", X=data, y=None)
         if device.type == "cuda":
+            # See above for the types.
             self.module_.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return net
 

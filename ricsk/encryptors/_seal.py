@@ -21,15 +21,25 @@ from ricsk.exceptions import NewerFormatError, NotSealedError, TooLargeError
 from ricsk.images import ImageShape, describe
 from ricsk.keys import SecretKey, fresh_bytes
 
-__all__ = ["CODECS", "LEAST_VALUES", "OVERHEAD", "Sealer", "compress", "unseal_image"]
+__all__ = [
+    "CODECS",
+    "LEAST_VALUES",
+    "NONCE_BYTES",
+    "OVERHEAD",
+    "Sealer",
+    "compress",
+    "unseal_image",
+]
 
 _VERSION = 1
 _TAG_BYTES = 16
 _SIV_BYTES = 16
-_NONCE_BYTES = 16
 _NONCE_FLAG = 0x08
 _WEBP_SIDE = 16383
 _REFUSED = "wrong key, damaged, or not sealed with ricsk"
+
+NONCE_BYTES = 16
+"""Bytes of the random nonce, where there is one."""
 
 OVERHEAD = _TAG_BYTES + _SIV_BYTES + 3
 """Bytes of a sealed image besides the compressed one: tags, two bytes of header, one of padding."""
@@ -148,7 +158,7 @@ class Sealer:
         """Encrypt a compressed image to as many bytes as the low planes hold, without the tag."""
         head = bytes([_VERSION << 4 | codec | (_NONCE_FLAG if fresh else 0), scale])
         if fresh:
-            head += fresh_bytes(_NONCE_BYTES)
+            head += fresh_bytes(NONCE_BYTES)
         message = head + compressed + b"\x80"
         room = self.n_values * self.bit_planes // 8 - _TAG_BYTES - _SIV_BYTES
         if len(message) > room:
@@ -193,7 +203,7 @@ class Sealer:
                 f"this ciphertext is authentic, but of format {head >> 4}, codec {head & 0x07}; "
                 f"this version of ricsk reads format {_VERSION}. Update ricsk."
             )
-        start = 2 + (_NONCE_BYTES if head & _NONCE_FLAG else 0)
+        start = 2 + (NONCE_BYTES if head & _NONCE_FLAG else 0)
         compressed = message[start:].rstrip(b"\0")[:-1]
         height, width, channels = self.shape
         try:

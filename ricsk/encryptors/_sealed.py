@@ -15,7 +15,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk.encryptors._guided import GuidedEncryptor
-from ricsk.encryptors._seal import CODECS, LEAST_VALUES, OVERHEAD, Sealer, compress, unseal_image
+from ricsk.encryptors._seal import (
+    CODECS,
+    LEAST_VALUES,
+    NONCE_BYTES,
+    OVERHEAD,
+    Sealer,
+    compress,
+    unseal_image,
+)
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
 from ricsk.images import ImageBatch, ImageShape, check_images
 from ricsk.keys import SecretKey
@@ -229,7 +237,7 @@ class SealedEncryptor(GuidedEncryptor):
     def _room_for(self, largest: int, shape: ImageShape) -> tuple[int, int]:
         """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
         most = _MOST_PLANES if self.bit_planes == "auto" else self.bit_planes
-        needed = OVERHEAD + (0 if self.nonce == "content" else 16) + largest
+        needed = self._overhead() + largest
         n_values = int(np.prod(shape))
         scale = 1
         # In images of no more than a few hundred values the tags would take most of the room. A
@@ -242,6 +250,9 @@ class SealedEncryptor(GuidedEncryptor):
         room = needed + (_HEADROOM - 1) * largest
         planes = int(np.ceil(8 * room / (n_values * scale**2)))
         return scale, min(max(planes, 1), _MOST_PLANES)
+
+    def _overhead(self) -> int:
+        return OVERHEAD + (NONCE_BYTES if self.nonce == "random" else 0)
 
     def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
         if self.kappa != "auto":
@@ -288,7 +299,7 @@ class SealedEncryptor(GuidedEncryptor):
 
     def _check_room(self, sizes: list[int]) -> None:
         n_values = int(np.prod(self.ciphertext_shape_))
-        extra = OVERHEAD + (0 if self.nonce == "content" else 16)
+        extra = self._overhead()
         room = n_values * self.bit_planes_ // 8 - extra
         failed = [i for i, size in enumerate(sizes) if size > room]
         if not failed:

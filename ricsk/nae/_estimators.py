@@ -131,6 +131,7 @@ def _linear_head(classifier: Any) -> tuple[nn.Module, bool]:
     x = np.random.default_rng(0).standard_normal((16, coef.shape[1]))
     scores = head(_tensor(x)).detach()
     with warnings.catch_warnings():
+        # The numbers asked about are random, and have no names.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         decision = classifier.decision_function(x)
         proba = classifier.predict_proba(x) if hasattr(classifier, "predict_proba") else None

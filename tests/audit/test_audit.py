@@ -34,6 +34,7 @@ def findings(result):
 class Spy(BaseAttack):
     """Keep what an attack is given; reconstruct mid-grey."""
 
+    # Shared on purpose: the audit clones attacks, so an instance's own list would not be seen.
     seen: list = []  # noqa: RUF012
     adversary = Adversary(pairs=True, public_images=True, labels=True)
 

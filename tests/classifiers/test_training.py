@@ -328,6 +328,7 @@ def test_the_file_is_safetensors_with_json_and_reading_unpickles_nothing(monkeyp
     classifier = clone(TINY).set_params(checkpoint=str(path)).fit(X, y)
     with safe_open(path, framework="pt") as stored:
         numbers = json.loads(stored.metadata()["training"])
+        # A safetensors file has no "in" of its own.
         assert "module.network.head.weight" in stored.keys()  # noqa: SIM118
     assert [epoch["epoch"] for epoch in numbers["history"]] == [1, 2, 3, 4]
 

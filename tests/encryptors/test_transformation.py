@@ -91,7 +91,7 @@ def test_there_is_no_key_and_no_way_back(fitted):
     assert not hasattr(fitted, "key_")
     assert not hasattr(fitted, "inverse_transform")
     with pytest.raises(AttributeError) as caught:
-        fitted.inverse_transform  # noqa: B018
+        fitted.inverse_transform  # noqa: B018 (asking for it is what must fail)
     assert "RICEncryptor" in str(caught.value.__cause__)
 
 

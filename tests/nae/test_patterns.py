@@ -129,6 +129,7 @@ def test_the_view_is_left_as_it_was(patterns):
     assert all(weight.dtype != torch.float32 for weight in VIEW.parameters())
 
 
+# A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("classifier", "kappa"),

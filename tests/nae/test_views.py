@@ -64,6 +64,7 @@ LINEAR = [
 ]
 
 
+# A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("estimator", LINEAR, ids=str)
@@ -102,6 +103,7 @@ def test_which_have_probabilities():
     assert not view_classifier(fitted(RidgeClassifier(), 10)).probabilistic
 
 
+# A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
@@ -202,6 +204,7 @@ def test_a_skorch_net(criterion):
 @pytest.mark.parametrize(
     "estimator", [MLPClassifier((5,), "tanh", max_iter=5), SVC(), LogisticRegression(max_iter=9)]
 )
+# A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_margins_have_gradients(estimator):
     view = view_classifier(fitted(estimator, 3), high=16)
@@ -224,6 +227,7 @@ class Crooked(RidgeClassifier):
         return super().decision_function(X) ** 3
 
 
+# A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("classifier", "reason"),
