@@ -1,5 +1,10 @@
+import importlib.abc
+import sys
+import types
+
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -14,12 +19,15 @@ from ricsk.metrics import (
     accuracy_drop,
     correlation,
     encryption_scores,
+    lpips,
     noise_likeness_score,
+    perceptual_distance,
     prediction_agreement,
     psnr,
     recovery_psnr,
     ssim,
 )
+from ricsk.nn.vgg_features import load_features
 
 rng = np.random.default_rng(0)
 KEY = SecretKey(bytes(range(32)))
@@ -53,7 +61,7 @@ def test_psnr_of_equal_images_is_infinite():
     assert psnr(np.ones((2, 4, 4, 1)), np.ones((2, 4, 4, 1))).tolist() == [np.inf, np.inf]
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", [psnr, ssim, perceptual_distance])
 def test_what_cannot_be_compared_is_refused(metric):
     with pytest.raises(ValueError, match="cannot be compared"):
         metric(np.zeros((2, 14, 14)), np.zeros((2, 14, 15)))
@@ -94,7 +102,7 @@ def test_ssim_is_that_of_scikit_image(shape):
 def test_ssim_does_not_depend_on_chunks(monkeypatch, chunk):
     X, Y = rng.random((2, 5, 12, 13))
     expected = ssim(X, Y)
-    monkeypatch.setattr("ricsk.metrics._CHUNK_VALUES", chunk)
+    monkeypatch.setattr("ricsk.metrics._likeness._CHUNK_VALUES", chunk)
     np.testing.assert_allclose(ssim(X, Y), expected, rtol=1e-12)
 
 
@@ -102,6 +110,122 @@ def test_ssim_does_not_depend_on_chunks(monkeypatch, chunk):
 def test_ssim_refuses_images_smaller_than_its_window(shape):
     with pytest.raises(ValueError, match="smaller than the window of 11×11"):
         ssim(np.zeros(shape), np.zeros(shape))
+
+
+def photos(n=20):
+    X, _ = load_digits(size=16)
+    return X[:n]
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_perceptual_distance_grows_with_the_noise(channels):
+    shape = (20, 16, 16)
+    X = np.broadcast_to(photos().reshape(*shape, *(1 for _ in channels)), shape + channels)
+    noise = rng.normal(0, 1, X.shape)
+    noisy = [np.clip(X + strength * noise, 0, 255).astype(np.uint8) for strength in (2, 20, 100)]
+    distances = [perceptual_distance(X, other).mean() for other in noisy]
+    assert 0 < distances[0] < distances[1] < distances[2] <= 1
+
+
+def test_perceptual_distance_of_equal_images_is_0():
+    """Black ones, too, in which the network may see nothing at all."""
+    X = np.concatenate([photos(), np.zeros((1, 16, 16, 1), np.uint8)])
+    np.testing.assert_array_equal(perceptual_distance(X, X), 0)
+
+
+def test_perceptual_distance_is_what_its_formula_says():
+    X, Y = rng.random((2, 3, 8, 10, 3))
+    network = load_features("small")
+    distances = []
+    for depth in (4, 9):
+        a, b = (
+            network.layers[:depth](
+                (torch.tensor(x.transpose(0, 3, 1, 2)).float() - network.mean) / network.std
+            ).numpy()
+            for x in (X, Y)
+        )
+        a, b = (f / np.linalg.norm(f, axis=1, keepdims=True).clip(1e-12) for f in (a, b))
+        distances.append(((a - b) ** 2).sum(axis=1).mean(axis=(1, 2)) / 2)
+    np.testing.assert_allclose(perceptual_distance(X, Y), np.mean(distances, axis=0), rtol=1e-4)
+
+
+def test_perceptual_distance_sees_uint8_and_floats_alike():
+    X, Y = rng.integers(0, 256, (2, 3, 8, 8, 3), dtype=np.uint8)
+    np.testing.assert_allclose(perceptual_distance(X, Y), perceptual_distance(X / 255, Y / 255))
+
+
+def test_perceptual_distance_does_not_depend_on_chunks(monkeypatch):
+    X, Y = rng.integers(0, 256, (2, 5, 8, 8, 3), dtype=np.uint8)
+    whole = perceptual_distance(X, Y)
+    monkeypatch.setattr("ricsk.metrics._perceptual._CHUNK_VALUES", 400)
+    np.testing.assert_allclose(perceptual_distance(X, Y), whole, rtol=1e-5)
+
+
+class FakeLPIPS(torch.nn.Module):
+    """In the place of the real one, which needs torchvision and weights of its own."""
+
+    def __init__(self, net, verbose):
+        super().__init__()
+        assert not verbose
+
+    def forward(self, x, y):
+        assert x.shape[1:] == y.shape[1:] == (3, 40, 32)
+        assert x.min() >= -1
+        assert x.max() <= 1
+        return (x - y).mean(dim=(1, 2, 3), keepdim=True)
+
+
+@pytest.fixture
+def fake_lpips(monkeypatch, tmp_path):
+    fake = types.ModuleType("lpips")
+    fake.LPIPS = FakeLPIPS
+    monkeypatch.setitem(sys.modules, "lpips", fake)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth").touch()
+
+
+def test_lpips_is_given_what_it_wants(fake_lpips):
+    """Three channels on [-1, 1]: white is 1, and black, which is -1, is two away from it."""
+    white = np.full((3, 40, 32), 255, np.uint8)
+    np.testing.assert_allclose(lpips(white, 0 * white), 2)
+    np.testing.assert_allclose(lpips(white / 255, white / 510), 1, rtol=1e-6)
+
+
+def test_lpips_downloads_nothing(fake_lpips):
+    X = np.zeros((1, 40, 32, 3), np.uint8)
+    with pytest.raises(FileNotFoundError, match=r"vgg16-\*\.pth .* torchvision\.models\.vgg16"):
+        lpips(X, X, net="vgg")
+
+
+@pytest.mark.parametrize(("net", "side"), [("alex", 30), ("vgg", 15)])
+def test_lpips_refuses_images_that_its_backbone_cannot_see(fake_lpips, net, side):
+    X = np.zeros((1, 64, side, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"{side + 1}×{side + 1}"):
+        lpips(X, X, net=net)
+
+
+def test_lpips_has_two_backbones(fake_lpips):
+    X = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="net='squeeze'"):
+        lpips(X, X, net="squeeze")
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no lpips"), RuntimeError("operator torchvision::nms does not exist")]
+)
+def test_without_lpips_another_way_is_named(monkeypatch, error):
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            if name == "lpips":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "lpips", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    X = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(ImportError, match=r"ricsk\[lpips\].*perceptual_distance") as caught:
+        lpips(X, X)
+    assert str(error) in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 9, 3), (3, 8, 9), (3, 72)])

@@ -17,9 +17,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
 from ricsk.encryptors._guided import GuidedEncryptor
-from ricsk.encryptors._transformation_training import load_features, train
+from ricsk.encryptors._transformation_training import train
 from ricsk.images import ImageBatch
 from ricsk.nn.transformation import TransformationUNet
+from ricsk.nn.vgg_features import load_features
 
 __all__ = ["TransformationNetworkEncryptor"]
 

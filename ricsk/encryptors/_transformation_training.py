@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_safetensors
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ProgressBar
 from skorch.helper import predefined_split
@@ -18,39 +15,11 @@ from ricsk.nae import ClassifierView
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import VGGFeatures
 
-__all__ = ["load_features", "train"]
+__all__ = ["train"]
 
 # Where the rate falls in the paper's code: epochs 60, 120 and 160 of 200.
 _MILESTONES = (0.3, 0.6, 0.8)
 _MOST_SHIFT = 4
-
-
-def load_features(name: str) -> VGGFeatures:
-    """Load a feature network by its name: "small", which ships, or "vgg16", which the user has.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the weights of VGG-16 are not where torchvision keeps them.
-    """
-    if name == "small":
-        stored = files("ricsk") / "weights" / "features_small.safetensors"
-        weights = load_safetensors(stored.read_bytes())
-    else:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        found = sorted(folder.glob("vgg16-*.pth"))
-        if not found:
-            raise FileNotFoundError(
-                f"features='vgg16' reads torchvision's weights, but there is no vgg16-*.pth in "
-                f"{folder}. Run torchvision.models.vgg16(weights='IMAGENET1K_V1') once, which "
-                "downloads them to there, or take features='small'."
-            )
-        stored_weights = torch.load(found[0], map_location="cpu", weights_only=True)
-        weights = {name.removeprefix("features."): w for name, w in stored_weights.items()}
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn for nothing
-        network = VGGFeatures(width=len(weights["0.bias"]))
-    network.layers.load_state_dict({name: weights[name] for name in network.layers.state_dict()})
-    return network.eval().requires_grad_(False)
 
 
 class _ProtectAndRead(nn.Module):

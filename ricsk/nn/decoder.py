@@ -16,6 +16,9 @@ _INNER_SIDE = 4
 class Decoder(nn.Module):
     """A linear layer to a small image, which is doubled and convolved until it is large enough.
 
+    The last doubling puts channels into squares of 2 × 2 pixels, as in `UNet`: convolutions at the
+    full size would take longer than all others.
+
     Parameters
     ----------
     n_inputs : int
@@ -23,7 +26,8 @@ class Decoder(nn.Module):
     image_shape : tuple of int
         ``(height, width, channels)`` of the images.
     width : int
-        Channels at the full size. Each half of it has twice as many, up to four times.
+        A half of the channels at half of the size. Each half of that has twice as many, up to four
+        times `width`.
 
     Examples
     --------
@@ -39,7 +43,7 @@ class Decoder(nn.Module):
         height, width_out, channels = image_shape
         n_levels = max(1, math.ceil(math.log2(max(height, width_out) / _INNER_SIDE)))
         rows, columns = (math.ceil(side / 2**n_levels) for side in (height, width_out))
-        widths = [width * min(2**level, 4) for level in range(n_levels, -1, -1)]
+        widths = [width * min(2**level, 4) for level in range(n_levels, 0, -1)]
         self.first = nn.Sequential(
             nn.Linear(n_inputs, widths[0] * rows * columns),
             nn.Unflatten(1, (widths[0], rows, columns)),
@@ -53,7 +57,11 @@ class Decoder(nn.Module):
             for before, after in pairwise(widths)
         )
         self.last = nn.Sequential(
-            nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1), nn.Sigmoid()
+            nn.BatchNorm2d(2 * width),
+            nn.ReLU(),
+            nn.Conv2d(2 * width, 4 * channels, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import torch
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-__all__ = ["VGGFeatures"]
+__all__ = ["VGGFeatures", "find_torchvision_weights", "load_features"]
 
 
 class VGGFeatures(nn.Module):
@@ -65,4 +69,75 @@ class VGGFeatures(nn.Module):
         Tensor of shape (n, 2 × width, height / 2, width / 2)
             Non-negative, sides rounded up.
         """
-        return self.layers((x.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        return self.layers(self.normalized(x))
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """Scale images on [0, 1] as the first layer wants them, in three channels."""
+        return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
+
+
+def load_features(name: str) -> VGGFeatures:
+    """Load a trained feature network, which is not trained any further.
+
+    Parameters
+    ----------
+    name : {"small", "vgg16"}
+        The one that comes with the package; or VGG-16's own, if the user has its weights.
+
+    Returns
+    -------
+    VGGFeatures
+        In evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the weights of VGG-16 are not where torchvision keeps them.
+
+    Examples
+    --------
+    >>> from ricsk.nn.vgg_features import load_features
+    >>> next(load_features("small").parameters()).requires_grad
+    False
+    """
+    if name == "small":
+        stored = files("ricsk") / "weights" / "features_small.safetensors"
+        weights = load_safetensors(stored.read_bytes())
+    else:
+        file = find_torchvision_weights("vgg16")
+        whole = torch.load(file, map_location="cpu", weights_only=True)
+        weights = {name.removeprefix("features."): w for name, w in whole.items()}
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn for nothing
+        network = VGGFeatures(width=len(weights["0.bias"]))
+    network.layers.load_state_dict({name: weights[name] for name in network.layers.state_dict()})
+    return network.eval().requires_grad_(False)
+
+
+def find_torchvision_weights(name: str) -> Path:
+    """Find the ImageNet weights of a network where torchvision keeps them.
+
+    Parameters
+    ----------
+    name : str
+        Of torchvision's function that makes the network, for example "vgg16".
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there: this package downloads nothing.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        torch.load(find_torchvision_weights("alexnet"), weights_only=True)
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    found = sorted(folder.glob(f"{name}-*.pth"))
+    if not found:
+        raise FileNotFoundError(
+            f"there are no weights {name}-*.pth in {folder}. Run torchvision.models.{name}("
+            "weights='IMAGENET1K_V1') once, which downloads them to there, or take what does "
+            "without: features='small' of an encryptor, perceptual_distance of the metrics."
+        )
+    return found[0]

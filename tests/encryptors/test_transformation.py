@@ -21,7 +21,7 @@ from ricsk.encryptors import _transformation_training as training
 from ricsk.metrics import encryption_scores
 from ricsk.nae import view_classifier
 from ricsk.nn.transformation import TransformationUNet
-from ricsk.nn.vgg_features import VGGFeatures
+from ricsk.nn.vgg_features import VGGFeatures, load_features
 
 X, Y = load_digits(size=16)
 X_TRAIN, Y_TRAIN, X, Y = X[:600], Y[:600], X[600:630], Y[600:630]
@@ -63,7 +63,7 @@ def protected(fitted):
 
 def distance(images, others):
     """Mean squared distance of the shipped features, what alpha weighs."""
-    network = training.load_features("small")
+    network = load_features("small")
     tensors = (torch.tensor(a).float().reshape(-1, 1, 16, 16) for a in (images, others))
     first, second = (network(tensor) for tensor in tensors)
     return float((first - second).square().mean())
@@ -156,7 +156,7 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
     images = torch.from_numpy(X_TRAIN[:64])
     data, held_out = TensorDataset(images, labels), TensorDataset(images, (labels + 1) % 10)
     view = view_classifier(LINEAR, low=0, high=1).float()
-    features = training.load_features("small")
+    features = load_features("small")
     network = TransformationUNet(1, width=2)
     history = training.train(
         network,
@@ -248,7 +248,7 @@ def test_vgg16_is_read_from_where_torchvision_keeps_it(tmp_path, monkeypatch):
     weights["classifier.0.bias"] = torch.zeros(3)
     torch.save(weights, tmp_path / "checkpoints" / "vgg16-397923af.pth")
     x = torch.rand(2, 3, 16, 16)
-    torch.testing.assert_close(training.load_features("vgg16")(x), network(x))
+    torch.testing.assert_close(load_features("vgg16")(x), network(x))
     published.fit(flat(X_TRAIN[:20]), Y_TRAIN[:20])
 
 

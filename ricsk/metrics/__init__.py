@@ -1,0 +1,24 @@
+"""How close two images are, and what an encryption costs and hides."""
+
+from ricsk.metrics._likeness import correlation, psnr, ssim
+from ricsk.metrics._perceptual import lpips, perceptual_distance
+from ricsk.metrics._scores import (
+    accuracy_drop,
+    encryption_scores,
+    noise_likeness_score,
+    prediction_agreement,
+    recovery_psnr,
+)
+
+__all__ = [
+    "accuracy_drop",
+    "correlation",
+    "encryption_scores",
+    "lpips",
+    "noise_likeness_score",
+    "perceptual_distance",
+    "prediction_agreement",
+    "psnr",
+    "recovery_psnr",
+    "ssim",
+]
