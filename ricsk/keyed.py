@@ -48,10 +48,13 @@ def adapt_to_key(
     .. math:: E' = E A^{-1}, \qquad b' = b - E' d, \qquad e'_i = e_{\pi(i)}
 
     take the place of the patch embedding E, its bias b and the positions e. The positions of class
-    tokens stay. With images scaled to [−1, 1], d is zero.
+    tokens stay. With images scaled to [−1, 1], d is zero. An MLP-Mixer has no positions, but
+    perceptrons across the patches, :math:`W_2 f(W_1 X + b_1) + b_2`. There the columns of
+    :math:`W_1`, the rows of :math:`W_2` and :math:`b_2` are permuted as e is, so that patches stay
+    permuted until the mean over them.
 
     **What it costs.** Whoever has the plain network and the adapted one reads the key off them by
-    comparing the two tensors. So does whoever has one image of distinct values with its ciphertext,
+    comparing the tensors. So does whoever has one image of distinct values with its ciphertext,
     or a few ordinary pairs.
 
     Parameters
@@ -59,10 +62,12 @@ def adapt_to_key(
     model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
         Fitted on plain images. A module must take channel-first images and return a tensor. It
         needs a convolution that embeds the patches without overlap, as ``patch_embed.proj`` (the
-        layout of timm) or the first layer of ``patch_embed`` or ``stem``. With positions
-        ``pos_embed`` of shape (1, tokens, dim), of which the first may belong to ``cls_token``,
-        ``dist_token`` and ``reg_token``, patches may be permuted; without them, as in a ConvMixer,
-        they must stay in place (``permute=False``). It is not changed.
+        layout of timm), ``stem.proj`` or the first layer of ``patch_embed`` or ``stem``. Patches
+        may be permuted where there are positions ``pos_embed`` of shape (1, tokens, dim), of which
+        the first may belong to ``cls_token``, ``dist_token`` and ``reg_token``; or else linear
+        layers that mix the patches, as ``mlp_tokens.fc1`` and ``mlp_tokens.fc2`` of timm's
+        MLP-Mixer or ``linear_tokens`` of its ResMLP. Without any, as in a ConvMixer, patches must
+        stay in place (``permute=False``). It is not changed.
     encryptor : EtCEncryptor
         Fitted on images of the network's size. Its blocks need not be the network's patches, as
         long as all patches are treated alike.
@@ -78,8 +83,9 @@ def adapt_to_key(
     ------
     NotAdaptableError
         If patches are treated differently, mixed with each other or lose values; if they are
-        permuted and the network has no position embeddings; if it does not embed patches; or if a
-        module answers differently after all, for positions act elsewhere in it too.
+        permuted and the network has neither position embeddings nor layers that mix patches; if it
+        does not embed patches; or if a module answers differently after all, for positions act
+        elsewhere in it too, as where the patches are not averaged but put in a row.
     ValueError
         If encryptor and network are for images of different sizes, or `mean` and `std` are no
         normalization.
@@ -284,7 +290,7 @@ def _rewire(
     means: NDArray[np.float64],
     stds: NDArray[np.float64],
 ) -> None:
-    """Change the patch embedding and the positions of a network in place."""
+    """Change in place the patch embedding of a network, and where its positions act."""
     embedding = _patch_embedding(network)
     if embedding.in_channels != shape[2]:
         raise ValueError(
@@ -297,11 +303,15 @@ def _rewire(
         n_before = _count_tokens_before(network, positions, len(patches.source))
         with torch.no_grad():
             positions[:, n_before:] = positions[:, n_before + torch.from_numpy(patches.source)]
+    elif mixing := _token_mixing(network):
+        for first, last in mixing:
+            _rewire_mixing(first, last, patches.source)
     elif (patches.source != np.arange(len(patches.source))).any():
         raise NotAdaptableError(
             f"the encryption permutes patches, and {type(network).__name__} has no position "
-            "embeddings in which that could be undone. Take an EtCEncryptor with permute=False and "
-            f"per_block_keys=False, and block_size={embedding.kernel_size[0]} if it rotates."
+            "embeddings and no mlp_tokens or linear_tokens in which that could be undone. Take an "
+            "EtCEncryptor with permute=False and per_block_keys=False, and "
+            f"block_size={embedding.kernel_size[0]} if it rotates."
         )
     _rewire_embedding(embedding, patches, means, stds)
 
@@ -330,6 +340,36 @@ def _rewire_embedding(
             embedding.bias.copy_(embedding.bias.double().cpu() - constant)
 
 
+def _token_mixing(network: nn.Module) -> list[tuple[nn.Linear, nn.Linear]]:
+    """Find the layers that read one value of all patches, and those that write it."""
+    found = []
+    for name, module in network.named_modules():
+        if name.endswith("mlp_tokens"):
+            first, last = getattr(module, "fc1", None), getattr(module, "fc2", None)
+        elif name.endswith("linear_tokens"):
+            first = last = module
+        else:
+            continue
+        if isinstance(first, nn.Linear) and isinstance(last, nn.Linear):
+            found.append((first, last))
+    return found
+
+
+def _rewire_mixing(first: nn.Linear, last: nn.Linear, source: NDArray[np.intp]) -> None:
+    if not first.in_features == last.out_features == len(source):
+        raise ValueError(
+            f"the network mixes {first.in_features} tokens into {last.out_features}, but "
+            f"ciphertexts have {len(source)} patches. Fit the encryptor on images of the network's "
+            "size."
+        )
+    order = torch.from_numpy(source)
+    with torch.no_grad():
+        first.weight[:] = first.weight[:, order]
+        last.weight[:] = last.weight[order]
+        if last.bias is not None:
+            last.bias[:] = last.bias[order]
+
+
 def _patch_embedding(network: nn.Module) -> nn.Conv2d:
     stem = getattr(network, "patch_embed", getattr(network, "stem", None))
     layer = getattr(stem, "proj", stem)
@@ -345,8 +385,8 @@ def _patch_embedding(network: nn.Module) -> nn.Conv2d:
     ):
         raise NotAdaptableError(
             f"{type(network).__name__} does not begin by embedding square patches that do not "
-            "overlap, so no key can be moved into it. Take a ViT or a ConvMixer, or train on "
-            "ciphertexts."
+            "overlap, so no key can be moved into it. Take a ViT, an MLP-Mixer or a ConvMixer, or "
+            "train on ciphertexts."
         )
     return layer
 
@@ -391,6 +431,7 @@ def _check_answers(
     difference = (found - expected).abs().max()
     if not difference <= tolerance:
         raise NotAdaptableError(
-            f"{type(plain).__name__} answers differently after the change of its patch and "
-            f"position embeddings, by {difference:.2g}: positions act elsewhere in it too."
+            f"{type(plain).__name__} answers differently after the change of its patch embedding "
+            f"and positions or token mixing, by {difference:.2g}: positions act elsewhere in it "
+            "too."
         )

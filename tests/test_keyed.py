@@ -92,6 +92,60 @@ class TimmLike(nn.Module):
         return self.head(self.layer(x)[:, 0])
 
 
+class TimmMixer(nn.Module):
+    """The layout of timm's MLP-Mixer, gMixer and ResMLP."""
+
+    def __init__(self, block="mixer", n_patches=24, shared=False, flat=False, **options):
+        super().__init__()
+        dim, make = 12, {"mixer": MixerBlock, "resmlp": ResBlock}[block]
+        self.stem = nn.Module()
+        self.stem.proj = nn.Conv2d(3, dim, PATCH, stride=PATCH)
+        blocks = [make(dim, n_patches, **options) for _ in range(2)]
+        self.blocks = nn.Sequential(*(blocks[:1] * 2 if shared else blocks))
+        self.norm = nn.LayerNorm(dim)
+        self.flat = flat
+        self.head = nn.Linear(dim * n_patches if flat else dim, 5)
+        large_(self)
+
+    def forward(self, x):
+        x = self.norm(self.blocks(self.stem.proj(x).flatten(2).transpose(1, 2)))
+        return self.head(x.flatten(1) if self.flat else x.mean(dim=1))
+
+
+class MixerBlock(nn.Module):
+    def __init__(self, dim, n_patches, **options):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.mlp_tokens, self.mlp_channels = Mlp(n_patches, 10, **options), Mlp(dim, 20)
+
+    def forward(self, x):
+        x = x + self.mlp_tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.mlp_channels(self.norm2(x))
+
+
+class Mlp(nn.Module):
+    def __init__(self, n, hidden, bias=True, gated=False):
+        super().__init__()
+        self.fc1 = nn.Linear(n, (1 + gated) * hidden, bias)
+        self.fc2 = nn.Linear(hidden, n, bias)
+        self.activation = nn.GLU() if gated else nn.GELU()
+
+    def forward(self, x):
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class ResBlock(nn.Module):
+    def __init__(self, dim, n_patches):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(dim))
+        self.linear_tokens = nn.Linear(n_patches, n_patches)
+        self.mlp_channels = Mlp(dim, 20)
+
+    def forward(self, x):
+        x = x + self.scale * self.linear_tokens(x.transpose(1, 2)).transpose(1, 2)
+        return x + self.mlp_channels(x)
+
+
 def large_(network):
     """Make all weights large, so that no part of the network can be wrong unseen."""
     generator = torch.Generator().manual_seed(0)
@@ -149,6 +203,60 @@ def test_convmixer_reads_ciphertexts_whose_patches_stay_in_place(form, key):
     plain = small_mixer()
     keyed = adapt_to_key(plain, encryptor)
     torch.testing.assert_close(read(keyed, C), read(plain, PIXELS), atol=1e-4, rtol=0)
+
+
+every_mixer = pytest.mark.parametrize(
+    "layout",
+    [{}, {"bias": False}, {"gated": True}, {"shared": True}, {"block": "resmlp"}],
+    ids=["mixer", "no bias", "gated", "shared blocks", "resmlp"],
+)
+
+
+@pytest.mark.parametrize("key", KEYS[:2], ids=str)
+@every_form
+@every_mixer
+def test_mlp_mixers_read_ciphertexts_as_they_read_images(layout, form, key):
+    encryptor, C = encrypted(key, form)
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-4)):
+        plain = TimmMixer(**layout).eval().to(dtype)
+        keyed = adapt_to_key(plain, encryptor)
+        expected = read(plain, PIXELS)
+        torch.testing.assert_close(read(keyed, C), expected, atol=tolerance, rtol=0)
+        if not np.array_equal(C, PIXELS):
+            assert (read(plain, C) - expected).abs().max() > 0.005
+        again = remove_key(keyed, encryptor).state_dict()
+        for name, tensor in plain.state_dict().items():
+            assert torch.equal(again[name], tensor), name
+
+
+def test_mlp_mixers_whose_patches_are_put_in_a_row_are_refused():
+    permuted, _ = encrypted(KEYS[0], SHARED)
+    in_place, C = encrypted(KEYS[0], {**SHARED, "permute": False})
+    plain = TimmMixer(flat=True).eval()
+    with pytest.raises(NotAdaptableError, match=r"TimmMixer answers differently .* token mixing"):
+        adapt_to_key(plain, permuted)
+    keyed = adapt_to_key(plain, in_place)
+    torch.testing.assert_close(read(keyed, C), read(plain, PIXELS), atol=1e-4, rtol=0)
+
+
+def test_token_mixing_that_is_not_found_is_refused():
+    encryptor, _ = encrypted(KEYS[0], SHARED)
+    network = TimmMixer()
+    for block, message in zip(
+        network.blocks,
+        ["answers differently", r"no position .* mlp_tokens or linear_tokens .* permute=False"],
+        strict=True,
+    ):
+        mlp = block.mlp_tokens
+        block.mlp_tokens = nn.Sequential(mlp.fc1, mlp.activation, mlp.fc2)
+        with pytest.raises(NotAdaptableError, match=f"TimmMixer .*{message}"):
+            adapt_to_key(network, encryptor)
+
+
+def test_mlp_mixers_of_another_size_are_refused():
+    for form in (SHARED, {**SHARED, "permute": False}):
+        with pytest.raises(ValueError, match="mixes 16 tokens into 16, but ciphertexts have 24"):
+            adapt_to_key(TimmMixer(n_patches=16), encrypted(KEYS[0], form)[0])
 
 
 @pytest.mark.parametrize("kind", ["vit", "mixer"])
@@ -258,13 +366,15 @@ def train(network, pixels, targets, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", optimizers())
-@pytest.mark.parametrize("kind", ["vit", "mixer"])
+@pytest.mark.parametrize("kind", ["vit", "convmixer", "mlp-mixer"])
 def test_fine_tuning_commutes_with_the_key(kind, optimizer):
     X = rng.integers(0, 256, (64, *SHAPE), dtype=np.uint8)
     targets = torch.from_numpy((X[:, :8].mean(axis=(1, 2, 3)) > X[:, 8:].mean(axis=(1, 2, 3))) * 1)
-    encryptor, C = encrypted(KEYS[3], {**SHARED, "sub_block_size": 2, "permute": kind == "vit"}, X)
+    form = {**SHARED, "sub_block_size": 2, "permute": kind != "convmixer"}
+    encryptor, C = encrypted(KEYS[3], form, X)
     make = optimizers()[optimizer]
-    plain = (small_vit() if kind == "vit" else small_mixer()).double().train()
+    network = {"vit": small_vit, "convmixer": small_mixer, "mlp-mixer": TimmMixer}[kind]()
+    plain = network.double().train()
     keyed = adapt_to_key(plain, encryptor)
     unadapted = copy.deepcopy(plain)
     expected = train(plain, X, targets, make(plain.parameters()))
