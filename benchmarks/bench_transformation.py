@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="for CIFAR-10; otherwise street numbers")
     parser.add_argument("--classifier", type=Path, help="file to keep the trained classifier in")
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.3])
+    parser.add_argument("--margin", type=float, default=1.0, help="0: none")
     parser.add_argument("--features", default="small", choices=["small", "vgg16"])
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=20)
@@ -72,6 +73,7 @@ def main() -> None:
         encryptor = TransformationNetworkEncryptor(
             FrozenEstimator(classifier),
             alpha=alpha,
+            margin=args.margin or None,
             features=args.features,
             width=args.width,
             augment=args.data_dir is not None,

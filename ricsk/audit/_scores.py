@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from ricsk.images import check_images
 from ricsk.metrics import psnr, ssim
 
-__all__ = ["Scores", "score"]
+__all__ = ["Scores", "score", "unmirrored"]
 
 # An image that comes back exactly counts with this, as in `ricsk.metrics.recovery_psnr`.
 _EXACT_DECIBELS = 100.0
 _N_EXCHANGES = 9999
 _SLACK = 1e-9
+_MIRRORED_GAIN = 0.1
 
 
 class Scores(NamedTuple):
@@ -98,6 +99,26 @@ def score(
         reidentified=float(np.mean((own >= likeness.max(axis=1) - _SLACK) & (own > 0))),
         p_value=_p_value(likeness, np.asarray(labels), random_state),
     )
+
+
+def unmirrored(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn reconstructions around, all of them, that are the images' mirror images.
+
+    An adversary without pairs cannot know right from left, and sees all the same.
+
+    Parameters
+    ----------
+    X_true, X : ndarray of uint8, shape (n_samples, height, width, channels)
+        Images and their reconstructions.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_samples, height, width, channels)
+        `X`, or its mirror images where these have a mean SSIM that is higher by 0.1 or more.
+    """
+    mirrored = np.ascontiguousarray(X[:, :, ::-1])
+    gain = ssim(X_true, mirrored).mean() - ssim(X_true, X).mean()
+    return mirrored if gain >= _MIRRORED_GAIN else X
 
 
 def _likeness(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:

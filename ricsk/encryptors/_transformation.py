@@ -38,7 +38,8 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     with a frozen classifier ψ, which was trained on plain images and stays as it is, and the first
     layers φ of a network that sees details [1]_: the classifier is to read the label, and the
-    details are to differ. There is no key, and no way back.
+    details are to differ. There is no key, and no way back. Here the distance counts up to a margin
+    in each image; beyond, more of it would hide nothing and cost predictions.
 
     What it protects, and from whom: people who look at the images, and adversaries who have neither
     h nor pairs of images. It is no encryption in the cryptographic sense. h is deterministic and
@@ -53,9 +54,12 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is fitted. It
         needs a differentiable view; see `ricsk.nae.view_classifier`.
     alpha : float, default=0.3
-        Weight of the distance of features, 0 or more. More of it hides more details and keeps fewer
-        predictions. With ``features="small"`` two different photographs are about 1 apart, with
-        "vgg16" many times as much.
+        Weight of the distance of features, 0 or more. More of it changes more details and keeps
+        fewer predictions.
+    margin : float or None, default=1.0
+        The largest distance that counts. With ``features="small"`` two different photographs are
+        about 1 apart, with "vgg16" many times as much. None is no margin, as in [1]_: then the
+        distance may grow until the image is glaring, at the cost of predictions.
     features : {"small", "vgg16"}, default="small"
         The network φ: one that comes with the package, VGG-16's layers up to "relu2_2" at half
         the width, trained on CIFAR-10 and flowers; or those of VGG-16 itself, with ImageNet
@@ -65,15 +69,17 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     augment : bool, default=False
         Whether to mirror training images at random and to shift them by up to 4 pixels, as in [1]_.
         Mirror images must be images of the same class: not for digits or text.
+    optimizer : {"adamw", "sgd"}, default="adamw"
+        AdamW with a rate that rises and falls linearly; or as in [1]_ stochastic gradient descent
+        with a momentum of 0.9, a weight decay of 0.0005, and a rate that is divided by 5 after 30,
+        60 and 80 percent of the epochs.
     epochs : int, default=20
-        Passes over the training images; 200 in [1]_. The rate is divided by 5 after 30, 60 and 80
-        percent of them. A tenth of the images is held out, and the epoch with the least loss on it
-        is kept.
-    batch_size : int, default=128
-        Images in a step of training.
-    learning_rate : float, default=0.1
-        That of the first epochs, for stochastic gradient descent with a momentum of 0.9 and a
-        weight decay of 0.0005.
+        Passes over the training images; 200 in [1]_. A tenth of the images is held out, and the
+        epoch with the least loss on it is kept.
+    batch_size : int, default=32
+        Images in a step of training; 128 in [1]_, where many epochs make up for few steps in each.
+    learning_rate : float, default=0.003
+        The largest; 0.1 in [1]_, for stochastic gradient descent.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
@@ -143,8 +149,10 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         **GuidedEncryptor._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
         "features": [StrOptions({"small", "vgg16"})],
+        "margin": [Interval(Real, 0, None, closed="neither"), None],
         "width": [Interval(Integral, 1, None, closed="left")],
         "augment": ["boolean"],
+        "optimizer": [StrOptions({"adamw", "sgd"})],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -158,12 +166,14 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         classifier: Any | None = None,
         *,
         alpha: float = 0.3,
+        margin: float | None = 1.0,
         features: Literal["small", "vgg16"] = "small",
         width: int = 16,
         augment: bool = False,
+        optimizer: Literal["adamw", "sgd"] = "adamw",
         epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 0.1,
+        batch_size: int = 32,
+        learning_rate: float = 0.003,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         device: str = "auto",
@@ -172,9 +182,11 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     ) -> None:
         self.classifier = classifier
         self.alpha = alpha
+        self.margin = margin
         self.features = features
         self.width = width
         self.augment = augment
+        self.optimizer = optimizer
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -186,7 +198,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     @classmethod
     def as_published(cls, classifier: Any | None = None) -> Self:
-        """Make the system of the paper's code: its width, features, augmentation and 200 epochs.
+        """Make the system of the paper's code: its width, features, loss and training.
 
         Parameters
         ----------
@@ -199,7 +211,18 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
             Unfitted. It needs torchvision's weights of VGG-16; ``set_params(features="small",
             alpha=0.3)`` does without.
         """
-        return cls(classifier, alpha=0.01, features="vgg16", width=64, augment=True, epochs=200)
+        return cls(
+            classifier,
+            alpha=0.01,
+            margin=None,
+            features="vgg16",
+            width=64,
+            augment=True,
+            optimizer="sgd",
+            epochs=200,
+            batch_size=128,
+            learning_rate=0.1,
+        )
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         features = load_features(self.features)
@@ -230,7 +253,9 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
                 view=view,
                 features=features,
                 alpha=self.alpha,
+                margin=self.margin,
                 augment=self.augment,
+                optimizer=self.optimizer,
                 epochs=self.epochs,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from ricsk.classifiers._training import OPTIMIZERS, make_schedule
 from ricsk.nae import ClassifierView
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import VGGFeatures
@@ -44,19 +46,22 @@ class _ProtectAndRead(nn.Module):
             x = augmentation(x)
         protected = self.network(x)
         scores = view.scores(255 * protected.permute(0, 2, 3, 1))
-        return scores, (features(protected) - features(x)).square().mean()
+        return scores, (features(protected) - features(x)).square().mean(dim=(1, 2, 3))
 
 
 class _Loss(nn.Module):
-    """Cross-entropy of the classifier less alpha · MSE of the features."""
+    """Cross-entropy of the classifier less alpha · MSE of the features, up to the margin."""
 
-    def __init__(self, alpha: float) -> None:
+    def __init__(self, alpha: float, margin: float | None) -> None:
         super().__init__()
         self.alpha = alpha
+        self.margin = margin
 
     def forward(self, output: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
-        scores, distance = output
-        return nn.functional.cross_entropy(scores, labels) - self.alpha * distance
+        scores, distances = output
+        if self.margin is not None:
+            distances = distances.clamp(max=self.margin)
+        return nn.functional.cross_entropy(scores, labels) - self.alpha * distances.mean()
 
 
 def train(
@@ -67,7 +72,9 @@ def train(
     view: ClassifierView,
     features: VGGFeatures,
     alpha: float,
+    margin: float | None,
     augment: bool,
+    optimizer: str,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -81,16 +88,18 @@ def train(
     list of dict
         For each epoch its number, `epoch`, and the mean losses `train_loss` and `valid_loss`.
     """
-    callbacks: list[tuple[str, Callback]] = [
-        (
-            "rate",
-            LRScheduler(
-                torch.optim.lr_scheduler.MultiStepLR,
-                milestones=[max(1, round(part * epochs)) for part in _MILESTONES],
-                gamma=0.2,
-            ),
+    kind, settings = OPTIMIZERS[optimizer]
+    if optimizer == "adamw":
+        n_batches = math.ceil(len(data) / batch_size)
+        schedule: Callback = make_schedule("triangular", learning_rate, epochs, n_batches)
+    else:
+        settings = {**settings, "weight_decay": 5e-4}
+        schedule = LRScheduler(
+            torch.optim.lr_scheduler.MultiStepLR,
+            milestones=[max(1, round(part * epochs)) for part in _MILESTONES],
+            gamma=0.2,
         )
-    ]
+    callbacks: list[tuple[str, Callback]] = [("rate", schedule)]
     if held_out is not None:
         callbacks.append(("best", EarlyStopping(patience=epochs, load_best=True)))
     if verbose:
@@ -102,10 +111,9 @@ def train(
             features.to(device),
             _augmentation(data.tensors[0].shape) if augment else None,
         ),
-        criterion=_Loss(alpha),
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        optimizer__weight_decay=5e-4,
+        criterion=_Loss(alpha, margin),
+        optimizer=kind,
+        **{f"optimizer__{name}": value for name, value in settings.items()},
         lr=learning_rate,
         max_epochs=epochs,
         batch_size=batch_size,

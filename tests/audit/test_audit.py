@@ -47,6 +47,26 @@ class Spy(BaseAttack):
         return np.full((len(ciphertexts), *self.image_shape_), 128, np.uint8)
 
 
+class Mirrored(LinearAttack):
+    """Find the images, and turn them around."""
+
+    def _reconstruct(self, ciphertexts, *rest):
+        return super()._reconstruct(ciphertexts, *rest)[:, :, ::-1]
+
+
+class UpsideDown(LinearAttack):
+    def _reconstruct(self, ciphertexts, *rest):
+        return super()._reconstruct(ciphertexts, *rest)[:, ::-1]
+
+
+def test_mirror_images_are_as_good_as_images():
+    encryptor = EtCEncryptor(KEY, block_size=4)
+    table = audit(encryptor, X, Y, [Mirrored(), UpsideDown()], **QUICK).table.set_index("attack")
+    assert table.loc["Mirrored", "ssim"] == 1
+    assert table.loc["Mirrored", "reidentified"] == 1
+    assert table.loc["UpsideDown", "ssim"] < 0.9
+
+
 @pytest.mark.parametrize(
     "encryptor", [PixelEncryptor(KEY), EtCEncryptor(KEY, block_size=4)], ids=["PE", "EtC"]
 )

@@ -72,11 +72,40 @@ def distance(images, others):
 def test_the_classifier_still_reads_and_alpha_moves_the_features_away():
     distances = []
     for alpha in (0.0, 0.3):
-        protect = encryptor(alpha=alpha, epochs=4).fit(flat(X_TRAIN[:400]), Y_TRAIN[:400])
+        protect = encryptor(alpha=alpha, margin=None, epochs=4).fit(
+            flat(X_TRAIN[:400]), Y_TRAIN[:400]
+        )
         C = protect.transform(flat(X))
         assert LINEAR.score(C, Y) > 0.6
         distances.append(distance(C, flat(X)))
-    assert distances[1] > 1.2 * distances[0]
+    assert distances[1] > 1.1 * distances[0]
+
+
+def test_beyond_the_margin_nothing_is_gained():
+    scores, labels, distances = torch.zeros(2, 10), torch.tensor([0, 1]), torch.tensor([0.2, 5.0])
+    without = float(training._Loss(0.0, None)((scores, distances), labels))
+    for margin, counted in ((None, 2.6), (1.0, 0.6)):
+        loss = float(training._Loss(0.5, margin)((scores, distances), labels))
+        assert loss == pytest.approx(without - 0.5 * counted)
+
+
+def test_the_margin_is_that_of_the_training():
+    """With one that every image exceeds, the features count for nothing."""
+    C = fit(alpha=5.0, margin=1e-9).transform(flat(X))
+    np.testing.assert_array_equal(C, fit(alpha=0.0).transform(flat(X)))
+    assert not np.array_equal(C, fit(alpha=5.0, margin=None).transform(flat(X)))
+
+
+def test_the_published_training_is_gradient_descent_in_steps(monkeypatch):
+    rates, step = [], torch.optim.SGD.step
+
+    def recorded(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", recorded)
+    fit(optimizer="sgd", learning_rate=0.1, epochs=5)
+    assert rates[::4] == pytest.approx([0.1, 0.1, 0.02, 0.004, 0.0008])
 
 
 def test_the_classifier_stays_what_it_was():
@@ -165,7 +194,9 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
         view=view,
         features=features,
         alpha=0.0,
+        margin=None,
         augment=False,
+        optimizer="sgd",
         epochs=6,
         batch_size=16,
         learning_rate=0.1,
@@ -176,7 +207,7 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
     assert np.argmin(losses) < 5
     module = training._ProtectAndRead(network, view, features, None).eval()
     with torch.inference_mode():
-        loss = training._Loss(0.0)(module(held_out.tensors[0]), held_out.tensors[1])
+        loss = training._Loss(0.0, None)(module(held_out.tensors[0]), held_out.tensors[1])
     assert float(loss) == pytest.approx(min(losses), rel=1e-4)
 
 
