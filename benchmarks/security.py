@@ -38,6 +38,7 @@ SCHEMES: dict[str, Callable[[FrozenEstimator], BaseImageEncryptor]] = {
     "ELE": lambda _: ricsk.LearnableEncryptor(KEY, per_block_keys=True, scramble_blocks=True),
     "PE": lambda _: ricsk.PixelEncryptor(KEY),
     "EtC 4": lambda _: ricsk.EtCEncryptor(KEY, block_size=4),
+    "EtC 4 shared": lambda _: ricsk.EtCEncryptor(KEY, block_size=4, per_block_keys=False),
     "EtC 16": lambda _: ricsk.EtCEncryptor(KEY, block_size=16),
     "RIC unscrambled": lambda cnn: ricsk.RICEncryptor(KEY, cnn, scramble=False),
     "RIC one mask": lambda cnn: ricsk.RICEncryptor(KEY, cnn, scramble=False, nonce="fixed"),

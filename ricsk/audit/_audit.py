@@ -23,7 +23,7 @@ from ricsk.audit._default_attacks import default_attacks
 from ricsk.audit._names import described, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
 from ricsk.audit._runs import AttackRun, SchemeRun
-from ricsk.audit._scores import score, unmirrored
+from ricsk.audit._scores import righted, score
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
@@ -84,8 +84,8 @@ def audit(
     if it has pairs; the other half is *public*, images of the same kind. The encryptor is cloned
     and fitted on what is not a target, and so is its classifier unless it is frozen. An adversary
     of whom an attack says that it knows labels is told what the classifier says, or `y` where the
-    classifier reads ciphertexts alone, as if it made no errors. Reconstructions that are mirror
-    images are turned around before they are measured: without pairs nobody knows right from left.
+    classifier reads ciphertexts alone, as if it made no errors. A reconstruction that is a
+    mirror image or a negative is righted before it is measured: whoever sees it sees the image.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _attacked(
         )
         found = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
         seconds = time.perf_counter() - start
-        found = unmirrored(target.images, found)
+        found = righted(target.images, found)
         scores = score(target.images, found, disclosed["target"])
         return AttackRun(
             attack=attack_name,

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from ricsk.images import check_images
 from ricsk.metrics import psnr, ssim
 
-__all__ = ["Scores", "score", "unmirrored"]
+__all__ = ["Scores", "righted", "score"]
 
 # An image that comes back exactly counts with this, as in `ricsk.metrics.recovery_psnr`.
 _EXACT_DECIBELS = 100.0
 _N_EXCHANGES = 9999
 _SLACK = 1e-9
-_MIRRORED_GAIN = 0.1
+_RIGHTED_GAIN = 0.1
 
 
 class Scores(NamedTuple):
@@ -101,10 +101,11 @@ def score(
     )
 
 
-def unmirrored(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn reconstructions around, all of them, that are the images' mirror images.
+def righted(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn reconstructions around or into negatives, all of them, where that is all they lack.
 
-    An adversary without pairs cannot know right from left, and sees all the same.
+    An adversary without pairs may not know right from left or light from dark, and sees all the
+    same.
 
     Parameters
     ----------
@@ -114,11 +115,14 @@ def unmirrored(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.ui
     Returns
     -------
     ndarray of uint8, shape (n_samples, height, width, channels)
-        `X`, or its mirror images where these have a mean SSIM that is higher by 0.1 or more.
+        `X`; or its mirror images, its negatives or their mirror images, if these have a mean SSIM
+        that is higher by 0.1 or more.
     """
     mirrored = np.ascontiguousarray(X[:, :, ::-1])
-    gain = ssim(X_true, mirrored).mean() - ssim(X_true, X).mean()
-    return mirrored if gain >= _MIRRORED_GAIN else X
+    views = [mirrored, 255 - X, 255 - mirrored]
+    found = [ssim(X_true, view).mean() for view in views]
+    best = int(np.argmax(found))
+    return views[best] if found[best] - ssim(X_true, X).mean() >= _RIGHTED_GAIN else X
 
 
 def _likeness(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -47,23 +47,38 @@ class Spy(BaseAttack):
         return np.full((len(ciphertexts), *self.image_shape_), 128, np.uint8)
 
 
-class Mirrored(LinearAttack):
-    """Find the images, and turn them around."""
+class Turned(LinearAttack):
+    """Find the images, and turn them around in some way."""
+
+    way = staticmethod(lambda found: found)
 
     def _reconstruct(self, ciphertexts, *rest):
-        return super()._reconstruct(ciphertexts, *rest)[:, :, ::-1]
+        return self.way(super()._reconstruct(ciphertexts, *rest))
 
 
-class UpsideDown(LinearAttack):
-    def _reconstruct(self, ciphertexts, *rest):
-        return super()._reconstruct(ciphertexts, *rest)[:, ::-1]
+class Mirrored(Turned):
+    way = staticmethod(lambda found: found[:, :, ::-1])
 
 
-def test_mirror_images_are_as_good_as_images():
+class Negative(Turned):
+    way = staticmethod(lambda found: 255 - found)
+
+
+class MirroredNegative(Turned):
+    way = staticmethod(lambda found: 255 - found[:, :, ::-1])
+
+
+class UpsideDown(Turned):
+    way = staticmethod(lambda found: found[:, ::-1])
+
+
+def test_mirror_images_and_negatives_are_as_good_as_images():
     encryptor = EtCEncryptor(KEY, block_size=4)
-    table = audit(encryptor, X, Y, [Mirrored(), UpsideDown()], **QUICK).table.set_index("attack")
-    assert table.loc["Mirrored", "ssim"] == 1
-    assert table.loc["Mirrored", "reidentified"] == 1
+    attacks = [Mirrored(), Negative(), MirroredNegative(), UpsideDown()]
+    table = audit(encryptor, X, Y, attacks, **QUICK).table.set_index("attack")
+    for name in ("Mirrored", "Negative", "MirroredNegative"):
+        assert table.loc[name, "ssim"] == 1
+        assert table.loc[name, "reidentified"] == 1
     assert table.loc["UpsideDown", "ssim"] < 0.9
 
 
