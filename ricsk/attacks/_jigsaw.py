@@ -70,8 +70,7 @@ class JigsawAttack(BaseAttack):
 
     References
     ----------
-    .. [1] A. C. Gallagher, "Jigsaw puzzles with pieces of unknown orientation", CVPR, 2012,
-       section 3.
+    .. [1] A. C. Gallagher, "Jigsaw puzzles with pieces of unknown orientation", CVPR, 2012.
     .. [2] T. Chuman, K. Kurihara and H. Kiya, "On the security of block scrambling-based EtC
        systems against extended jigsaw puzzle solver attacks", IEICE Transactions on Information
        and Systems E101-D(1), 2018.

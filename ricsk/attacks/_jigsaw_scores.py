@@ -61,8 +61,7 @@ def jigsaw_scores(X_true: ArrayLike, X: ArrayLike, block_size: int) -> JigsawSco
 
     References
     ----------
-    .. [1] A. C. Gallagher, "Jigsaw puzzles with pieces of unknown orientation", CVPR, 2012,
-       section 5.
+    .. [1] A. C. Gallagher, "Jigsaw puzzles with pieces of unknown orientation", CVPR, 2012.
 
     Examples
     --------

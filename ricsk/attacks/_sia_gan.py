@@ -61,7 +61,7 @@ class SIAGANAttack(AdversarialAttack):
     References
     ----------
     .. [1] K. Madono, M. Tanaka, M. Onishi and T. Ogawa, "SIA-GAN: scrambling inversion attack using
-       generative adversarial network", IEEE Access 9, 2021.
+       generative adversarial network", IEEE Access 9, 2021, doi:10.1109/ACCESS.2021.3112684.
 
     Examples
     --------
