@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, help="for CIFAR-10; otherwise street numbers")
     parser.add_argument("--classifier", type=Path, help="file to keep the trained classifier in")
-    parser.add_argument("--alphas", type=float, nargs="+", default=[0.3])
+    parser.add_argument("--alphas", type=float, nargs="+", default=[1.0])
     parser.add_argument("--margin", type=float, default=1.0, help="0: none")
     parser.add_argument("--features", default="small", choices=["small", "vgg16"])
     parser.add_argument("--width", type=int, default=16)

@@ -39,7 +39,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     with a frozen classifier ψ, which was trained on plain images and stays as it is, and the first
     layers φ of a network that sees details [1]_: the classifier is to read the label, and the
     details are to differ. There is no key, and no way back. Here the distance counts up to a margin
-    in each image; beyond, more of it would hide nothing and cost predictions.
+    at each place of an image. Otherwise a few glaring places could make up for all others.
 
     What it protects, and from whom: people who look at the images, and adversaries who have neither
     h nor pairs of images. It is no encryption in the cryptographic sense. h is deterministic and
@@ -53,13 +53,13 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         Whose predictions are to be kept. It is cloned and fitted on the images of `fit`, or left
         as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is fitted. It
         needs a differentiable view; see `ricsk.nae.view_classifier`.
-    alpha : float, default=0.3
+    alpha : float, default=1.0
         Weight of the distance of features, 0 or more. More of it changes more details and keeps
         fewer predictions.
     margin : float or None, default=1.0
-        The largest distance that counts. With ``features="small"`` two different photographs are
-        about 1 apart, with "vgg16" many times as much. None is no margin, as in [1]_: then the
-        distance may grow until the image is glaring, at the cost of predictions.
+        The largest distance that counts at a place, of 2 × 2 pixels. With ``features="small"`` two
+        different photographs are about 1 apart, with "vgg16" many times as much. None is no margin,
+        as in [1]_.
     features : {"small", "vgg16"}, default="small"
         The network φ: one that comes with the package, VGG-16's layers up to "relu2_2" at half
         the width, trained on CIFAR-10 and flowers; or those of VGG-16 itself, with ImageNet
@@ -165,7 +165,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         self,
         classifier: Any | None = None,
         *,
-        alpha: float = 0.3,
+        alpha: float = 1.0,
         margin: float | None = 1.0,
         features: Literal["small", "vgg16"] = "small",
         width: int = 16,

@@ -25,7 +25,7 @@ _MOST_SHIFT = 4
 
 
 class _ProtectAndRead(nn.Module):
-    """From images to the classifier's scores of protected images and their features' distance."""
+    """From images to the classifier's scores of protected ones, and how far features are apart."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class _ProtectAndRead(nn.Module):
             x = augmentation(x)
         protected = self.network(x)
         scores = view.scores(255 * protected.permute(0, 2, 3, 1))
-        return scores, (features(protected) - features(x)).square().mean(dim=(1, 2, 3))
+        return scores, (features(protected) - features(x)).square().mean(dim=1)
 
 
 class _Loss(nn.Module):
-    """Cross-entropy of the classifier less alpha · MSE of the features, up to the margin."""
+    """Cross-entropy less alpha · MSE of the features, which counts at each place up to a margin."""
 
     def __init__(self, alpha: float, margin: float | None) -> None:
         super().__init__()

@@ -82,11 +82,25 @@ def test_the_classifier_still_reads_and_alpha_moves_the_features_away():
 
 
 def test_beyond_the_margin_nothing_is_gained():
-    scores, labels, distances = torch.zeros(2, 10), torch.tensor([0, 1]), torch.tensor([0.2, 5.0])
+    """At each place of an image: one that is far off does not make up for another."""
+    scores, labels = torch.zeros(1, 10), torch.tensor([0])
+    distances = torch.tensor([[[0.2, 5.0]]])
     without = float(training._Loss(0.0, None)((scores, distances), labels))
     for margin, counted in ((None, 2.6), (1.0, 0.6)):
         loss = float(training._Loss(0.5, margin)((scores, distances), labels))
         assert loss == pytest.approx(without - 0.5 * counted)
+
+
+def test_distances_are_those_of_each_place():
+    features, network = load_features("small"), TransformationUNet(1, width=2).eval()
+    view = view_classifier(LINEAR, low=0, high=1).float()
+    images = torch.from_numpy(X[:3])
+    with torch.inference_mode():
+        _, distances = training._ProtectAndRead(network, view, features, None)(images)
+        x = images.permute(0, 3, 1, 2) / 255
+        apart = (features(network(x)) - features(x)).square()
+    assert distances.shape == (3, 8, 8)
+    torch.testing.assert_close(distances, apart.mean(dim=1))
 
 
 def test_the_margin_is_that_of_the_training():
