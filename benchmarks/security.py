@@ -64,6 +64,8 @@ PIXELWISE: dict[str, tuple[dict[str, object], ...]] = {
     "GANAttack": ({"generator": "pixel"},),
     "SIAGANAttack": ({"block_size": 1},),
 }
+# An encryption that matches features takes half a second, and this attack makes 2,000 of them.
+LEFT_OUT = {"sealed features": {"ITNAttack"}}
 
 
 class Job(NamedTuple):
@@ -158,7 +160,15 @@ def main() -> None:
 
     start = time.perf_counter()
     cnn = FrozenEstimator(classifier(args.data_dir, args.classifier))
-    jobs = [Job(name, args.attacks, args.n_pairs, budget) for name in args.schemes]
+    jobs = [
+        Job(
+            name,
+            [attack for attack in args.attacks if attack not in LEFT_OUT.get(name, ())],
+            args.n_pairs,
+            budget,
+        )
+        for name in args.schemes
+    ]
     tables = []
     run = joblib.Parallel(n_jobs=args.jobs, return_as="generator")
     for table in run(joblib.delayed(attacked)(job, cnn, args) for job in jobs):

@@ -1,4 +1,4 @@
-"""The transformation network: images that a classifier reads and people do not, without a key."""
+"""The transformation network: images that are changed for people and not for a classifier."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHUNK_VALUES = 1 << 16
 
 
 class TransformationNetworkEncryptor(GuidedEncryptor):
-    r"""A network that turns images into ones that a given classifier reads, and people do not.
+    r"""A network that changes images for people, and not for a given classifier.
 
     An image x becomes the 8-bit image :math:`\sigma(h(x))`, where the U-Net h is trained to lower
 
@@ -41,11 +41,12 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     details are to differ. There is no key, and no way back. Here the distance counts up to a margin
     at each place of an image. Otherwise a few glaring places could make up for all others.
 
-    What it protects, and from whom: people who look at the images, and adversaries who have neither
-    h nor pairs of images. It is no encryption in the cryptographic sense. h is deterministic and
-    goes to every client; whoever has it makes as many pairs of plain and protected images as they
-    like, and may train a network that inverts it. Equal images become equal images, and the class
-    can be read by whoever has the classifier.
+    What it protects, and from whom: colours and textures, from people who look at the images. The
+    shapes that the classifier reads can remain for everybody to see, as in the trainings that the
+    guide shows: look at your images. It is no encryption in the cryptographic sense. h is
+    deterministic and goes to every client; whoever has it makes as many pairs of plain and
+    protected images as they like, and may train a network that inverts it. Equal images become
+    equal images, and the class can be read by whoever has the classifier.
 
     Parameters
     ----------
