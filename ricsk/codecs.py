@@ -234,7 +234,7 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         for i, file in enumerate(files):
             try:
                 image = _decoded(file)
-            except (OSError, SyntaxError) as error:
+            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
                 raise ValueError(
                     f"files[{i}], of {len(file)} bytes, is no complete JPEG file. Pass what encode "
                     "returned."

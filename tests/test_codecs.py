@@ -137,9 +137,12 @@ def png(image):
 
 
 GOOD = pillow(NOISE[0], 85, 2)
+# The same picture, of which the header says that it has 65,000 pixels a side.
+SIZES = GOOD.index(b"\xff\xc0") + 5
+HUGE = GOOD[:SIZES] + 2 * (65_000).to_bytes(2, "big") + GOOD[SIZES + 4 :]
 
 
-@pytest.mark.parametrize("file", [b"", b"no image", GOOD[:300], GOOD[:-40], png(NOISE[0])], ids=len)
+@pytest.mark.parametrize("file", [b"", b"no image", GOOD[:300], GOOD[:-40], png(NOISE[0]), HUGE])
 def test_damaged_and_foreign_files_are_refused(file):
     with pytest.raises(ValueError, match=r"files\[1\], of \d+ bytes, is no complete JPEG file"):
         JPEGCodec().fit(NOISE).decode([GOOD, file])
