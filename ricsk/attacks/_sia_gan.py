@@ -56,7 +56,8 @@ class SIAGANAttack(AdversarialAttack):
     discriminator that learns four times as fast as the generator. The rates, 4e-4 and 1.6e-3, are
     four times the published ones and the generator is narrower, because budgets are smaller; the
     classifier differs, which is `ricsk.CNNClassifier`'s network. With the quick budget the attack
-    finds a picture of the class where it has labels, and little without.
+    finds a picture of the class where it has labels. Without, what it shows of LE and PE tells some
+    images apart, often as negatives, and of schemes that move blocks it shows nothing.
 
     References
     ----------

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from ricsk import EtCEncryptor, SecretKey
+from ricsk import EtCEncryptor, PixelEncryptor, SecretKey
 from ricsk.attacks import LabelOnlyBaseline, SIAGANAttack
-from ricsk.datasets import load_digits
+from ricsk.audit import score
+from ricsk.datasets import load_digits, make_street_numbers
 from ricsk.metrics import psnr
 
 KEY = SecretKey(bytes(range(32)))
@@ -21,6 +22,24 @@ KNOWN = {"public_images": PUBLIC, "public_labels": Y[600:], "labels": Y[:600]}
 def ciphertexts():
     """Turn and negate each block in its place, by its own draw."""
     return EtCEncryptor(KEY, block_size=4, permute=False).fit(X).transform(TRUE)
+
+
+def test_without_pairs_or_labels_it_tells_images_of_pixelwise_encryption_apart():
+    """It cannot know light from dark, and may show negatives, which are as good."""
+    images, labels = make_street_numbers(1100, size=16, random_state=0)
+    C = PixelEncryptor(KEY).fit(images).transform(images)
+    attack = SIAGANAttack(1, budget=80, random_state=0)
+    found = attack.fit(C[100:600], public_images=images[600:]).reconstruct(C[:100])
+    scores, of_ciphertexts = (
+        max(
+            (score(images[:100], view, labels[:100]) for view in (shown, 255 - shown)),
+            key=lambda one: one.reidentified,
+        )
+        for shown in (found, C[:100])
+    )
+    assert scores.p_value <= 0.001
+    assert scores.reidentified > 0.15
+    assert of_ciphertexts.reidentified < 0.05
 
 
 def test_with_labels_it_shows_more_than_the_mean_image(ciphertexts):
