@@ -14,6 +14,8 @@ extensions = [
     "numpydoc",
 ]
 exclude_patterns = ["_build"]
+# A name in single backticks links to its page, where it has one.
+default_role = "py:obj"
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"ricsk {version}"
