@@ -112,7 +112,7 @@ def test_ssim_refuses_images_smaller_than_its_window(shape):
         ssim(np.zeros(shape), np.zeros(shape))
 
 
-def photos(n=20):
+def small_digits(n=20):
     X, _ = load_digits(size=16)
     return X[:n]
 
@@ -120,7 +120,7 @@ def photos(n=20):
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
 def test_perceptual_distance_grows_with_the_noise(channels):
     shape = (20, 16, 16)
-    X = np.broadcast_to(photos().reshape(*shape, *(1 for _ in channels)), shape + channels)
+    X = np.broadcast_to(small_digits().reshape(*shape, *(1 for _ in channels)), shape + channels)
     noise = rng.normal(0, 1, X.shape)
     noisy = [np.clip(X + strength * noise, 0, 255).astype(np.uint8) for strength in (2, 20, 100)]
     distances = [perceptual_distance(X, other).mean() for other in noisy]
@@ -129,7 +129,7 @@ def test_perceptual_distance_grows_with_the_noise(channels):
 
 def test_perceptual_distance_of_equal_images_is_0():
     """Black ones, too, in which the network may see nothing at all."""
-    X = np.concatenate([photos(), np.zeros((1, 16, 16, 1), np.uint8)])
+    X = np.concatenate([small_digits(), np.zeros((1, 16, 16, 1), np.uint8)])
     np.testing.assert_array_equal(perceptual_distance(X, X), 0)
 
 
