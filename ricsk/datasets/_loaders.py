@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from sklearn.utils import check_random_state, check_scalar
 
-from ricsk._street_numbers import street_number
+from ricsk.datasets._street_numbers import street_number
 
 __all__ = [
     "fetch_cifar10",
