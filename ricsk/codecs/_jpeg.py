@@ -168,7 +168,7 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         batch, levels = self._read(X)
         decoded = np.stack([_decoded(self._encoded(image)) for image in levels])
-        return batch.restore(self.value_range_.from_uint8(decoded, batch.pixels.dtype))
+        return batch.form.restore(self.value_range_.from_uint8(decoded, batch.pixels.dtype))
 
     def encode(self, X: ArrayLike) -> list[bytes]:
         """Code images.
