@@ -173,13 +173,13 @@ class BaseAttack(Estimator):
                 f"{type(self).__name__} needs {' and '.join(missing)} (its adversary has: {has}). "
                 "Pass them to fit."
             )
-        for name in ("ciphertexts", "plaintexts", "public_images"):
-            if used.get(name) is not None:
-                used[name] = self._read(used[name], name)
-        for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
-            if used.get(name) is not None:
-                used[name] = _read_labels(used[name], name, used[images])
         with self._all_or_nothing() as twin:
+            for name in ("ciphertexts", "plaintexts", "public_images"):
+                if used.get(name) is not None:
+                    used[name] = twin._read(used[name], name)
+            for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
+                if used.get(name) is not None:
+                    used[name] = _read_labels(used[name], name, used[images])
             twin._learn(used, encryptor)
         return self
 

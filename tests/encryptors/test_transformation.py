@@ -22,6 +22,7 @@ from ricsk.metrics import encryption_scores
 from ricsk.nae import view_classifier
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import VGGFeatures, load_features
+from ricsk.training import OwnRandomness
 
 X, Y = load_digits(size=16)
 X_TRAIN, Y_TRAIN, X, Y = X[:600], Y[:600], X[600:630], Y[600:630]
@@ -214,7 +215,8 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
         epochs=6,
         batch_size=16,
         learning_rate=0.1,
-        device="cpu",
+        device=torch.device("cpu"),
+        randomness=OwnRandomness(0),
         verbose=0,
     )
     losses = [epoch["valid_loss"] for epoch in history]
