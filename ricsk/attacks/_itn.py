@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from ricsk._docs import fill_in
-from ricsk.attacks._base import Adversary
+from ricsk.attacks._base import Adversary, encrypt_levels
 from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.base import BaseImageEncryptor
 from ricsk.keys import SecretKey
@@ -104,7 +104,7 @@ class ITNAttack(NetworkAttack):
     ) -> None:
         rng = make_random_state(self.random_state)
         hands = np.array_split(public_images, min(self.n_keys, len(public_images)))
-        own = [rekey(SecretKey(rng.bytes(32))).transform(images) for images in hands]
+        own = [encrypt_levels(rekey(SecretKey(rng.bytes(32))), images) for images in hands]
         self._train(np.concatenate(own), public_images)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:

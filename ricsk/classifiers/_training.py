@@ -141,7 +141,8 @@ def make_encryption(encryptor: Any, dtype: np.dtype[Any], value_range: ValueRang
             values = low + (high - low) * values.astype(dtype)
         elif values.dtype != np.uint8:
             values = np.rint(255 * values).astype(np.uint8)
-        return read_pixels(encryptor.transform(values), value_range).to(pixels.device)
+        C = encryptor.transform(values).reshape(-1, *encryptor.ciphertext_shape_)
+        return read_pixels(C, value_range).to(pixels.device)
 
     return encrypt
 
