@@ -308,7 +308,7 @@ class BaseAttack(Estimator):
 
 
 def encrypt_levels(encryptor: BaseImageEncryptor, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Encrypt 8-bit images in the form in which the encryptor was given images, and read the result.
+    """Encrypt 8-bit images, in the form in which the encryptor was given images to fit.
 
     Parameters
     ----------

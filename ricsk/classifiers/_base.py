@@ -191,10 +191,10 @@ class TorchClassifier(ClassifierMixin, Estimator):
 
         Examples
         --------
-        >>> from ricsk import CNNClassifier, EtCEncryptor, SecretKey
+        >>> from ricsk import CNNClassifier, LearnableEncryptor, SecretKey
         >>> from ricsk.datasets import load_digits
         >>> X, y = load_digits(size=16)
-        >>> encryptor = EtCEncryptor(SecretKey.generate(), block_size=4).fit(X)
+        >>> encryptor = LearnableEncryptor(SecretKey.generate()).fit(X)
         >>> classifier = CNNClassifier(width=8, depth=1, epochs=1, augmentation="crop")
         >>> classifier.fit_encrypted(X, y, encryptor).predict(encryptor.transform(X[:5])).shape
         (5,)
