@@ -47,6 +47,9 @@ class OwnRandomness(TorchFunctionMode):
       this object's state in the place of the shared generator's, which is then put back. Only one
       of these runs at a time. They alone can be disturbed by threads that use torch's generator.
 
+    torch leaves the context for backward passes, so a `torch.autograd.Function` must draw in its
+    forward pass what it needs in both, and `torch.utils.checkpoint` must not surround what draws.
+
     Examples
     --------
     >>> import torch
