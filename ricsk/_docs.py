@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from inspect import cleandoc
 from textwrap import indent
 from typing import TypeVar
 
@@ -45,7 +44,7 @@ def fill_in(**texts: str) -> Callable[[_Documented], _Documented]:
     Parameters
     ----------
     **texts : str
-        What to put in the place of a line with nothing but ``{name}``. They are indented as it is.
+        What to put in the place of a line with nothing but ``{name}``, which tells the indentation.
 
     Returns
     -------
@@ -81,7 +80,7 @@ def fill_in(**texts: str) -> Callable[[_Documented], _Documented]:
         if places != set(texts):
             raise KeyError(f"{documented.__name__}: {sorted(places ^ set(texts))}")
         documented.__doc__ = _PLACE.sub(
-            lambda found: indent(cleandoc(texts[found[2]]), found[1]), doc
+            lambda found: indent(texts[found[2]].strip(), found[1]), doc
         )
         return documented
 

@@ -34,7 +34,9 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
     tensor([2., 1., 0.])
     """
     native = np.asarray(array, array.dtype.newbyteorder("="))
-    return torch.from_numpy(np.require(native, requirements=["C", "W"]))
+    # NumPy calls an array contiguous that goes backwards along an axis of one entry; torch does not.
+    shared = native.flags.carray and min(native.strides, default=0) >= 0
+    return torch.from_numpy(native if shared else native.copy(order="C"))
 
 
 def from_pixels(pixels: Tensor) -> Tensor:
