@@ -1,5 +1,6 @@
 """An image to bytes and back."""
 
 from ricsk.codecs._jpeg import JPEGCodec
+from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 
-__all__ = ["JPEGCodec"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "JPEGCodec", "read_image"]
