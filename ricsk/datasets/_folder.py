@@ -56,7 +56,8 @@ def load_folder(
     ValueError
         If it has no sub-folders, one of them has no images, an image cannot be read or has more
         than 8 bits a channel or more pixels than `ricsk.codecs.MAX_PIXELS`, the images differ in
-        size and no `size` is given, or `size` is not two positive integers.
+        size and no `size` is given, or `size` is not two positive integers or is of more pixels
+        than that.
 
     Warns
     -----

@@ -104,7 +104,7 @@ def load_packed(
     def read(i: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         content = jpeg[offsets[i] : offsets[i + 1]].tobytes()
         name = f"{i} of {str(file)!r}"
-        return read_image(content, name=name, expected_size=size)
+        return read_image(content, name=name, formats=("JPEG",), expected_size=size)
 
     order = np.random.default_rng(0).permutation(len(labels))[:limit]
     height, width, _ = read(order[0]).shape

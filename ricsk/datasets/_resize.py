@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ricsk.codecs import MAX_PIXELS
+
 __all__ = ["check_size", "crop_and_resize"]
 
 
 def check_size(size: tuple[int, int] | None) -> None:
-    """Raise ValueError unless `size` is (height, width) or None."""
+    """Raise ValueError unless `size` is (height, width), of at most MAX_PIXELS, or None."""
     if size is None:
         return
     if (
@@ -26,6 +28,8 @@ def check_size(size: tuple[int, int] | None) -> None:
             f"size={size!r}: expected a tuple (height, width) of two positive integers, or None to "
             "leave the images as they are."
         )
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"size={size!r}: expected at most {MAX_PIXELS:,} pixels in all.")
 
 
 def crop_and_resize(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:

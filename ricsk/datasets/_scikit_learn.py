@@ -70,7 +70,7 @@ def load_photos(size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If `size` is not two positive integers.
+        If `size` is not two positive integers, or is of more than `ricsk.codecs.MAX_PIXELS`.
 
     See Also
     --------

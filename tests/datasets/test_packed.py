@@ -189,9 +189,10 @@ class TestDamagedPacks:
     def test_archives_that_grow_are_refused_before_they_are_read(self, load, monkeypatch):
         monkeypatch.setattr("ricsk.datasets._packed.MAX_SMALL", 10_000)
         monkeypatch.setattr(np, "load", lambda *args, **kwargs: pytest.fail("loaded"))
-        zeros = GOOD | {"labels": np.zeros(1_000_000, np.uint8)}
-        with pytest.raises(ValueError, match=rf"{REFUSED}it would take 1,\d+,\d+ bytes of memory"):
-            load(np.savez_compressed, **zeros)
+        for name in ("labels", "unknown"):
+            zeros = GOOD | {name: np.zeros(1_000_000, np.uint8)}
+            with pytest.raises(ValueError, match=rf"{REFUSED}it would take 1,\d+,\d+ bytes of"):
+                load(np.savez_compressed, **zeros)
 
     def test_images_that_grow_are_refused(self, load, monkeypatch):
         monkeypatch.setattr("ricsk.datasets._packed.MAX_SMALL", 10_000)

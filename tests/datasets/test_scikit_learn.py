@@ -38,3 +38,8 @@ class TestLoadPhotos:
     def test_wrong_size(self, size):
         with pytest.raises(ValueError, match=r"expected a tuple \(height, width\)"):
             load_photos(size=size)
+
+    @pytest.mark.parametrize("size", [(10**5, 10**5), (10**12, 1)])
+    def test_enormous_size(self, size):
+        with pytest.raises(ValueError, match=r"size=\(.*: expected at most 67,108,864 pixels"):
+            load_photos(size=size)
