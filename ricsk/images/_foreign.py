@@ -40,12 +40,12 @@ def as_table(X: Any) -> Any:
     """
     if isinstance(X, str | bytes | PathLike):
         _refuse_file(X, "X is")
+    if hasattr(X, "toarray"):
+        return X  # scikit-learn says best what it thinks of sparse matrices
     if isinstance(X, Set | Mapping):
         raise TypeError(f"X is a {type(X).__name__}, which has no order of images; {_EXPECTED}.")
     if hasattr(X, "columns"):
         return _from_frame(X)
-    if hasattr(X, "toarray"):
-        return X  # scikit-learn says best what it thinks of sparse matrices
     if hasattr(X, "ndim") or hasattr(X, "__array__"):
         array = _to_array(X, "X")
         lists = array.ndim == 1 and array.dtype.kind in "OSU"
