@@ -69,6 +69,7 @@ def test_file_names_are_called_that(X):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
+        (None, r"X is None; expected an array"),
         (b"\x89PNG", r"X is bytes; .*read_image"),
         ([b"\x89PNG"], r"X holds bytes; .*read_image"),
         (DataLoader(TensorDataset(torch.zeros(2, 3))), r"X is a DataLoader; .*transform_batches"),
@@ -103,3 +104,16 @@ def test_values_that_are_not_finite_are_refused_without_talk_of_models(value):
     with pytest.raises(ValueError, match=r"(?s)contains.*numpy.nan_to_num") as caught:
         check_images(np.full((1, 4, 4, 3), value))
     assert "HistGradientBoosting" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((2, 8, 8, 3), complex), r"Complex data not supported: .* of real numbers.$"),
+        (np.ma.masked_equal(IMAGES, 7), r"masked values. Fill them first"),
+    ],
+    ids=["complex", "masked"],
+)
+def test_other_arrays_are_refused_in_the_words_of_images(X, message):
+    with pytest.raises(ValueError, match=message):
+        check_images(X)
