@@ -61,7 +61,7 @@ def as_table(X: Any) -> Any:
             f"X is a {type(X).__name__}; {_EXPECTED}. Collect its images with numpy.concatenate, "
             "or encrypt batch by batch with transform_batches."
         )
-    return np.asarray(X)
+    raise TypeError(f"X is a {type(X).__name__}; {_EXPECTED}.")
 
 
 def explain(error: ValueError) -> ValueError:

@@ -70,6 +70,7 @@ def test_file_names_are_called_that(X):
     ("X", "message"),
     [
         (None, r"X is None; expected an array"),
+        (3, r"X is a int; expected an array"),
         (b"\x89PNG", r"X is bytes; .*read_image"),
         ([b"\x89PNG"], r"X holds bytes; .*read_image"),
         (DataLoader(TensorDataset(torch.zeros(2, 3))), r"X is a DataLoader; .*transform_batches"),
