@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, clone
 from ricsk.exceptions import KeyFileError, WrongKeyError
 from ricsk.keys import Keystream, SecretKey
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "keys.json").read_text("utf-8"))
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "keys.json").read_text("utf-8"))
 RAW = bytes(range(32))
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 
