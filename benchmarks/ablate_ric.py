@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ricsk import CNNClassifier
 from ricsk.datasets import load_packed
-from ricsk.encryptors._ric_training import train
+from ricsk.encryptors.ric._training import train
 from ricsk.metrics import correlation, psnr
 from ricsk.nae import ClassPatterns, view_classifier
 from ricsk.nn.ric import PublishedRIC

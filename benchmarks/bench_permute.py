@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from ricsk import EtCEncryptor, LearnableEncryptor, PixelEncryptor, SecretKey
-from ricsk.encryptors._pixelmap import PixelMapEncryptor
+from ricsk.encryptors.perceptual import PixelMapEncryptor
 from ricsk.exceptions import SmallKeySpaceWarning
 
 MIB = 2**20

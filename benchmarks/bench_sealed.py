@@ -30,7 +30,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from ricsk import CNNClassifier, SealedEncryptor, SecretKey
 from ricsk.datasets import load_packed
-from ricsk.encryptors._seal import _DECODERS, Sealer
+from ricsk.encryptors.sealed._format import _DECODERS, Sealer
 from ricsk.exceptions import TooLargeError
 from ricsk.nae import find_noise, view_classifier
 

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import SealedEncryptor, SecretKey
 from ricsk.datasets import load_digits, make_street_numbers
-from ricsk.encryptors._seal import Sealer, unseal_image
+from ricsk.encryptors.sealed._format import Sealer, unseal_image
 from ricsk.exceptions import NewerFormatError, NotSealedError
 
 Pixels = NDArray[np.uint8]

@@ -1,26 +1,34 @@
-"""Classify images that the classifying machine may not see."""
+"""Classify images that the classifying machine may not see.
 
-from ricsk.classifiers import (
-    AdaptNetClassifier,
-    CNNClassifier,
-    ConvMixerClassifier,
-    ViTClassifier,
-)
-from ricsk.codecs import JPEGCodec
-from ricsk.encryptors import (
-    EtCEncryptor,
-    LearnableEncryptor,
-    PixelEncryptor,
-    RICEncryptor,
-    SealedEncryptor,
-    TransformationNetworkEncryptor,
-    unseal,
-)
-from ricsk.keyed import adapt_to_key, remove_key
-from ricsk.keys import SecretKey
-from ricsk.private import PrivateClassifier
+Names are loaded when they are first used, so that a program that needs keys alone does not wait for
+PyTorch.
+"""
 
-__version__ = "0.1.0.dev0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ricsk._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ricsk.classifiers import (
+        AdaptNetClassifier,
+        CNNClassifier,
+        ConvMixerClassifier,
+        ViTClassifier,
+    )
+    from ricsk.codecs import JPEGCodec
+    from ricsk.encryptors import (
+        EtCEncryptor,
+        LearnableEncryptor,
+        PixelEncryptor,
+        RICEncryptor,
+        SealedEncryptor,
+        TransformationNetworkEncryptor,
+        unseal,
+    )
+    from ricsk.keyed import adapt_to_key, remove_key
+    from ricsk.keys import SecretKey
+    from ricsk.private import PrivateClassifier
 
 __all__ = [
     "AdaptNetClassifier",
@@ -40,3 +48,52 @@ __all__ = [
     "remove_key",
     "unseal",
 ]
+
+_HOMES = {
+    "classifiers": ("AdaptNetClassifier", "CNNClassifier", "ConvMixerClassifier", "ViTClassifier"),
+    "codecs": ("JPEGCodec",),
+    "encryptors": (
+        "EtCEncryptor",
+        "LearnableEncryptor",
+        "PixelEncryptor",
+        "RICEncryptor",
+        "SealedEncryptor",
+        "TransformationNetworkEncryptor",
+        "unseal",
+    ),
+    "keyed": ("adapt_to_key", "remove_key"),
+    "keys": ("SecretKey",),
+    "private": ("PrivateClassifier",),
+}
+_ROOMS = (
+    *_HOMES,
+    "attacks",
+    "audit",
+    "base",
+    "blocks",
+    "cloud",
+    "datasets",
+    "exceptions",
+    "images",
+    "metrics",
+    "nae",
+    "nn",
+    "pixelmap",
+    "plotting",
+    "training",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    for room, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{room}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

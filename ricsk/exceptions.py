@@ -1,37 +1,80 @@
 """What can go wrong, as types of its own.
 
 Wrong arguments raise `ValueError` or `TypeError`, as everywhere in Python. The types here are for
-what a program may want to catch by name.
+what a program may want to catch by name, and `RicskError` catches them all::
+
+    RicskError
+    ├── AttackNotApplicableError (ValueError)
+    ├── KeyFileError (ValueError)
+    ├── NewerFormatError (ValueError)
+    ├── NoViewError (TypeError)
+    ├── NotAdaptableError (ValueError)
+    ├── NotSealedError (ValueError)
+    ├── StateVersionError (ValueError)
+    ├── TargetNotReachedError (ValueError)
+    ├── TooLargeError (ValueError)
+    └── WrongKeyError (ValueError)
 """
 
+__all__ = [
+    "AttackNotApplicableError",
+    "KeyFileError",
+    "NewerFormatError",
+    "NoViewError",
+    "NotAdaptableError",
+    "NotSealedError",
+    "RicskError",
+    "SmallKeySpaceWarning",
+    "StateVersionError",
+    "TargetNotReachedError",
+    "TooLargeError",
+    "WrongKeyError",
+]
 
-class KeyFileError(ValueError):
-    """A key file, or an environment variable with a key, holds no readable ricsk key."""
+
+class RicskError(Exception):
+    """Base of all errors that this package names."""
 
 
-class WrongKeyError(ValueError):
+class AttackNotApplicableError(RicskError, ValueError):
+    """An attack cannot be run against this encryptor, so that its failure would say nothing."""
+
+
+class KeyFileError(RicskError, ValueError):
+    """A key file, or an environment variable with a key, does not hold a readable ricsk key."""
+
+
+class NewerFormatError(RicskError, ValueError):
+    """A ciphertext is authentic, but of a format that only a newer ricsk reads."""
+
+
+class NoViewError(RicskError, TypeError):
+    """There is no exact, differentiable view of a classifier: treat it as a black box."""
+
+
+class NotAdaptableError(RicskError, ValueError):
+    """The encryption cannot be moved into the network without changing what it answers."""
+
+
+class NotSealedError(RicskError, ValueError):
+    """A ciphertext was not sealed with this key, has been changed, or is not a ciphertext."""
+
+
+class StateVersionError(RicskError, ValueError):
+    """A stored estimator was written by a version of this package that this one cannot read."""
+
+
+class TargetNotReachedError(RicskError, ValueError):
+    """No ciphertext was found that the classifier reads as it reads the image."""
+
+
+class TooLargeError(RicskError, ValueError):
+    """An image does not fit, compressed, into the bit planes that a ciphertext has for it."""
+
+
+class WrongKeyError(RicskError, ValueError):
     """The key found is not the one that was asked for."""
 
 
 class SmallKeySpaceWarning(UserWarning):
     """An encryption has so few keys for this image size that trying them all comes into reach."""
-
-
-class TargetNotReachedError(ValueError):
-    """No ciphertext was found that the classifier reads as it reads the image."""
-
-
-class AttackNotApplicableError(ValueError):
-    """An attack cannot be run against this encryptor, so that its failure would say nothing."""
-
-
-class NotSealedError(ValueError):
-    """A ciphertext was not sealed with this key, or has been changed since, or is no ciphertext."""
-
-
-class NewerFormatError(ValueError):
-    """A ciphertext is authentic, but of a format that only a newer ricsk reads."""
-
-
-class TooLargeError(ValueError):
-    """An image does not fit, compressed, into the bit planes that a ciphertext has for it."""

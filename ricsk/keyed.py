@@ -14,19 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ricsk.base import BaseImageEncryptor
-from ricsk.classifiers._base import TorchClassifier
-from ricsk.encryptors._pixelmap import PixelMapEncryptor, to_blocks
+from ricsk.blocks import to_blocks
+from ricsk.classifiers import TorchClassifier
+from ricsk.encryptors.perceptual import PixelMapEncryptor
+from ricsk.exceptions import NotAdaptableError
 from ricsk.images import ImageShape, describe
 from ricsk.nn import ConvMixer, ViT
 from ricsk.pixelmap import PixelMap
 
-__all__ = ["NotAdaptableError", "adapt_to_key", "remove_key"]
+__all__ = ["adapt_to_key", "remove_key"]
 
 _Model = TypeVar("_Model", TorchClassifier, nn.Module)
-
-
-class NotAdaptableError(ValueError):
-    """The encryption cannot be moved into the network without changing what it answers."""
 
 
 def adapt_to_key(

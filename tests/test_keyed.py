@@ -25,7 +25,7 @@ from ricsk import (
     remove_key,
 )
 from ricsk.datasets import load_digits
-from ricsk.keyed import NotAdaptableError
+from ricsk.exceptions import NotAdaptableError
 from ricsk.nn import CNN, ConvMixer, ImageNetwork, ViT, register
 
 KEYS = [SecretKey(bytes([number]) * 32) for number in range(4)]

@@ -25,7 +25,7 @@ from ricsk import (
     ViTClassifier,
 )
 from ricsk.datasets import load_digits
-from ricsk.keyed import NotAdaptableError
+from ricsk.exceptions import NotAdaptableError
 
 KEY = SecretKey(bytes(range(32)))
 X, numbers = load_digits(size=8)

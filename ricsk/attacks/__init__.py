@@ -1,20 +1,20 @@
 """Attacks on the encryptors, to measure what they hide."""
 
+from ricsk._publish import publish
 from ricsk.attacks._base import Adversary, BaseAttack
-from ricsk.attacks._brute_force import BruteForceBound, brute_force_bound
+from ricsk.attacks._bound import BruteForceBound, brute_force_bound
+from ricsk.attacks._brute_force import BruteForceAttack
 from ricsk.attacks._cloud import CloudAttack
-from ricsk.attacks._disclosure import DisclosureBaseline
+from ricsk.attacks._disclosure_baseline import DisclosureBaseline
 from ricsk.attacks._fr import FRAttack
 from ricsk.attacks._gan import GANAttack
 from ricsk.attacks._itn import ITNAttack
-from ricsk.attacks._jigsaw import JigsawAttack
-from ricsk.attacks._jigsaw_scores import JigsawScores, jigsaw_scores
-from ricsk.attacks._key_list import BruteForceAttack
 from ricsk.attacks._key_reuse import KeyReuseAttack
 from ricsk.attacks._known_plaintext import KnownPlaintextAttack
-from ricsk.attacks._label_only import LabelOnlyBaseline
+from ricsk.attacks._label_only_baseline import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
 from ricsk.attacks._sia_gan import SIAGANAttack
+from ricsk.attacks.jigsaw import JigsawAttack, JigsawScores, jigsaw_scores
 
 __all__ = [
     "Adversary",
@@ -36,3 +36,5 @@ __all__ = [
     "brute_force_bound",
     "jigsaw_scores",
 ]
+
+publish(globals())

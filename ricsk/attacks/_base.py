@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ricsk._estimator import Estimator
 from ricsk.base import BaseImageEncryptor
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import ImageShape, ValueRange, check_images, describe
@@ -76,7 +77,7 @@ class Adversary:
         return ", ".join(part for part, has in parts.items() if has) or "ciphertexts only"
 
 
-class BaseAttack(BaseEstimator):
+class BaseAttack(Estimator):
     """Base of all attacks: learns from what its adversary has, and reconstructs images.
 
     An attack says in `adversary` what the adversary has, and overrides `_fit`, `_reconstruct` and,
@@ -180,14 +181,8 @@ class BaseAttack(BaseEstimator):
         for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
             if used.get(name) is not None:
                 used[name] = _read_labels(used[name], name, used[images])
-        self._keep_shapes(used, encryptor)
-        if has.oracle:
-            assert encryptor is not None
-            used["encrypt"] = encryptor.transform
-        if own:
-            assert encryptor is not None
-            used["rekey"] = partial(rekeyed, encryptor)
-        self._fit(**used)
+        with self._all_or_nothing() as twin:
+            twin._learn(used, encryptor)
         return self
 
     def reconstruct(
@@ -255,6 +250,14 @@ class BaseAttack(BaseEstimator):
                 f"{type(self).__name__} cannot be run against this {type(encryptor).__name__}: "
                 f"{reason}"
             )
+
+    def _learn(self, used: dict[str, Any], encryptor: BaseImageEncryptor | None) -> None:
+        self._keep_shapes(used, encryptor)
+        if encryptor is not None and self.adversary.oracle:
+            used["encrypt"] = encryptor.transform
+        if encryptor is not None and self.adversary.keys != "same":
+            used["rekey"] = partial(rekeyed, encryptor)
+        self._fit(**used)
 
     def _fit(self, *args: Any, **kwargs: Any) -> None:
         """Learn; see the class for the keyword arguments."""

@@ -1,299 +1,133 @@
-"""Guessing keys of RIC: the published bound next to a measurement."""
+"""Trying one key after the other."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import Interval
 
-from ricsk.encryptors._ric import _CHUNK_VALUES, _NONCE_BYTES, RICEncryptor
-from ricsk.images import ImageBatch, validate_images
+from ricsk.attacks._base import Adversary, BaseAttack
+from ricsk.base import BaseImageEncryptor
 from ricsk.keys import SecretKey
-from ricsk.metrics import psnr
 
-__all__ = ["BruteForceBound", "brute_force_bound"]
+__all__ = ["BruteForceAttack"]
 
-
-@dataclass(frozen=True, repr=False)
-class BruteForceBound:
-    r"""What is claimed and what is measured about guessing keys.
-
-    Parameters
-    ----------
-    constant : float
-        The constant C of the theorem: how many levels a value of the recovered image changes, at
-        most, when the noise moves by a Euclidean distance of one level; root mean square over
-        values and images.
-    radii : tuple of float
-        Distances ε of the guessed noise from the true noise, in levels.
-    psnr_bounds : tuple of float
-        Decibels at each radius, :math:`20 \log_{10}(255 / (C ε))`.
-    log10_probabilities : tuple of float
-        What the theorem claims of the probability that a guess reaches them: the decimal logarithm
-        of its upper bound.
-    reached : tuple of float
-        The share of guesses that were measured to reach them. A share far above the probability
-        refutes the claim at this radius.
-    n_guesses : int
-        How many keys were tried on every image.
-    wrong_mean, wrong_min, wrong_max : float
-        PSNR of the images that they recover, in decibels, over all keys and images.
-    right_mean : float
-        Mean PSNR of the images that the right key recovers.
-    """
-
-    constant: float
-    radii: tuple[float, ...]
-    psnr_bounds: tuple[float, ...]
-    log10_probabilities: tuple[float, ...]
-    reached: tuple[float, ...]
-    n_guesses: int
-    wrong_mean: float
-    wrong_min: float
-    wrong_max: float
-    right_mean: float
-
-    def __repr__(self) -> str:
-        lines = [
-            f"BruteForceBound: PSNR {self.right_mean:.2f} dB with the right key",
-            f"{self.n_guesses} guessed keys: mean {self.wrong_mean:.2f}, min {self.wrong_min:.2f}, "
-            f"max {self.wrong_max:.2f} dB",
-            f"theorem, C = {self.constant:.3f}:",
-            "  radius  PSNR dB  log10 of claimed probability  measured share",
-        ]
-        columns = (self.radii, self.psnr_bounds, self.log10_probabilities, self.reached)
-        lines += [
-            f"  {radius:6g}  {decibels:7.2f}  {claimed:28.1f}  {share:14.3f}"
-            for radius, decibels, claimed, share in zip(*columns, strict=True)
-        ]
-        return "\n".join(lines)
+_GREY = 128
 
 
-def brute_force_bound(
-    encryptor: RICEncryptor,
-    X: ArrayLike,
-    *,
-    guesses: int | Sequence[SecretKey] = 100,
-    radii: Sequence[float] = (1, 16, 64, 110),
-    n_directions: int = 50,
-    sigma: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
-) -> BruteForceBound:
-    r"""Decrypt with guessed keys, and compare with what theorem 6.1 of the RIC paper claims.
+class BruteForceAttack(BaseAttack):
+    """Decrypt with each key of a list, and keep the one whose images are smoothest.
 
-    The theorem [1]_ is about an adversary who guesses keys at random and decrypts with them, and so
-    is the measurement. Neither says anything of one who does better: who learns from pairs,
-    averages ciphertexts, or denoises without any key. And the theorem is not proved (see Notes), so
-    rely on what is measured: after n random guesses, one more exceeds `wrong_max` with a
-    probability of at most 1 / (n + 1). That guessing a key of 256 bits is hopeless follows from the
-    number of keys, and needs no theorem.
+    This is the adversary with a list of likely passphrases: the attack is as strong as the list. A
+    key of 256 random bits is on no list; see `brute_force_bound` for what random guesses at keys of
+    RIC yield.
 
     Parameters
     ----------
-    encryptor : RICEncryptor
-        Fitted, with the right key. It is not changed.
-    X : array-like
-        Plain images of the fitted shape. They are encrypted first.
-    guesses : int or sequence of SecretKey, default=100
-        How many random keys to try on every image, or the keys, for instance from a list of likely
-        passphrases.
-    radii : sequence of float, default=(1, 16, 64, 110)
-        Distances ε of noises at which to evaluate the bound, in levels: above 0.
-    n_directions : int, default=50
-        Gaussian directions of the gradient's estimate, for each image; at least 2.
-    sigma : float, default=1.0
-        Length σ of their steps, in levels.
+    keys : int or sequence of SecretKey, default=100
+        The keys to try, or how many random ones.
+    n_images : int, default=20
+        How many ciphertexts of `fit` are decrypted with each key.
     random_state : int, RandomState or None
-        Of directions and guessed keys. Nothing secret is drawn from it.
+        Of random keys.
 
-    Returns
-    -------
-    BruteForceBound
-
-    Raises
-    ------
-    TypeError
-        If `encryptor` is no `RICEncryptor`.
-    sklearn.exceptions.NotFittedError
-        If it is not fitted.
-    ValueError
-        If a number is out of range, or `X` does not hold images of the fitted shape and range.
-
-    Notes
-    -----
-    The formulas of our copy of the paper are lost; this is how its text reads. Noises r and r′ are
-    d values on {0, …, 255}, and :math:`g_i(r)` is the value i of the image that is recovered with
-    noise r. Eqs. (20) and (21), by the gradient theorem along a segment and Cauchy–Schwarz:
-
-    .. math:: |g_i(r') - g_i(r)| = \left| \int_0^1 \nabla g_i(r + t (r' - r)) \cdot (r' - r)\, dt
-              \right| \le \max \|\nabla g_i\|_2\, ε, \qquad \|r' - r\|_2 \le ε.
-
-    Averaged over i, with eqs. (18) and (19), the MSE is at most :math:`C^2 ε^2` with :math:`C^2 =
-    \frac 1 d \sum_i \|\nabla g_i\|^2`, so that the PSNR is at least :math:`20 \log_{10} (255 / (C
-    ε))`. Eq. (23): in the ball, all :math:`|r_i - r'_i| \le ε`, which leaves each value at most
-    :math:`2 \lfloor ε \rfloor + 1` of 256 levels. Together, eqs. (15) and (24):
-
-    .. math:: P\left(\mathrm{PSNR} \ge 20 \log_{10} \frac{255}{C ε}\right) \le
-              \left( \frac{2 \lfloor ε \rfloor + 1}{256} \right)^d.
-
-    Which ε gave the paper's 5.64 dB is lost.
-
-    Eq. (22) estimates :math:`\nabla g_i` by natural evolution strategies [2]_, the average of
-    :math:`g_i(r + σu)\, u / σ` over Gaussian u; here with pairs ±u. The squared norm of such an
-    average over n directions is too large by a factor of about 1 + d/n, so products of two
-    different directions are averaged instead, which has no such bias. Nonce, label, scrambling
-    and what pattern or search added to the noise are kept as they are under the right key, and the
-    result is not rounded.
-
-    What is not sound in the proof:
-
-    - It shows that near noise gives high PSNR. The claim needs the converse, that high PSNR needs
-      near noise: the probability of the ball bounds that of the PSNR from below, not from above.
-    - Indeed the claim is false. If g is linear with one gain C, independent noises, which differ
-      by :math:`255 / \sqrt 6 = 104` levels in the root mean square, reach the bound of every ε
-      above that almost always, while it claims a probability that vanishes with d. `reached` shows
-      it, from still smaller ε on where the recovered values are clipped.
-    - With 2^256 keys, no probability is below 10^-77: a guess may be the right key.
-    - The gradient is estimated at r alone, where the proof needs its largest norm in the ball.
-      Clipping and a search for masks are not differentiable, and scrambling and header follow from
-      the key without r.
-
-    PSNR is measured to the plain images, as in the paper's figure 8.
-
-    References
+    Attributes
     ----------
-    .. [1] J. Liu, J. Zhou, J. Tian and W. Sun, "Recoverable privacy-preserving image classification
-       through noise-like adversarial examples", arXiv:2310.12707, 2023, section 6.1, appendix A.
-    .. [2] A. Ilyas, L. Engstrom, A. Athalye and J. Lin, "Black-box adversarial attacks with limited
-       queries and information", ICML 2018.
+    adversary : Adversary
+        A list of keys.
+    best_key_ : SecretKey or None
+        The key that is used. None if the scheme refused all of them: every image is then grey.
+    scores_ : ndarray of shape (n_keys,)
+        For each key the mean absolute difference of neighbouring pixels of its images, in levels of
+        255, plus that of the differences of their channels: in photographs, edges are there in all
+        channels at once. Above 150 for noise in colour, below 40 for most photographs; infinite
+        where the scheme refused the key.
+    ciphertext_shape_, image_shape_ : tuple of int
+        Height, width and channels of the ciphertexts, and of the images behind them.
 
     Examples
     --------
-    >>> from sklearn.frozen import FrozenEstimator
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from ricsk import RICEncryptor, SecretKey
-    >>> from ricsk.attacks import brute_force_bound
-    >>> from ricsk.datasets import load_digits
-    >>> X, y = load_digits(size=16)
-    >>> X = X.reshape(len(X), -1)[:500] / 255.0
-    >>> classifier = LogisticRegression(max_iter=1000).fit(X, y[:500])
-    >>> encryptor = RICEncryptor(
-    ...     SecretKey.generate(), FrozenEstimator(classifier), image_shape=(16, 16)
-    ... ).fit(X)
-    >>> result = brute_force_bound(encryptor, X[:2], guesses=20, random_state=0)
-    >>> result
-    BruteForceBound: PSNR 4... dB with the right key
-    20 guessed keys: mean ..., min ..., max ... dB
-    theorem, C = ...:
-      radius  PSNR dB  log10 of claimed probability  measured share
-           1  ...                        -494.4           0.000
-    ...
-    >>> result.wrong_max < 10 < 40 < result.right_mean
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> from ricsk.attacks import BruteForceAttack
+    >>> from ricsk.datasets import make_street_numbers
+    >>> X, _ = make_street_numbers(10, random_state=0)
+    >>> keys = [SecretKey.generate() for _ in range(20)]
+    >>> encryptor = PixelEncryptor(keys[7]).fit(X)
+    >>> C = encryptor.transform(X)
+    >>> attack = BruteForceAttack(keys).fit(C, encryptor=encryptor)
+    >>> attack.best_key_ == keys[7]
+    True
+    >>> bool((attack.reconstruct(C) == X).all())
     True
     """
-    if not isinstance(encryptor, RICEncryptor):
-        raise TypeError(
-            f"brute_force_bound takes a fitted RICEncryptor, got {type(encryptor).__name__}. From "
-            "a pipeline, pass the step that encrypts."
-        )
-    check_is_fitted(encryptor)
-    rng = check_random_state(random_state)
-    if isinstance(guesses, Sequence):
-        keys = list(guesses)
-    else:
-        keys = [SecretKey(rng.bytes(32)) for _ in range(guesses)]
-    if not keys:
-        raise ValueError(f"guesses={guesses!r}: expected at least 1, or at least one key.")
-    if not len(radii) or min(radii) <= 0:
-        raise ValueError(f"radii={radii!r}: expected levels above 0.")
-    if n_directions < 2:
-        raise ValueError(f"n_directions={n_directions!r}: expected at least 2.")
-    if sigma <= 0:
-        raise ValueError(f"sigma={sigma!r}: expected levels above 0.")
-    batch = validate_images(encryptor, X, reset=False)
-    assert isinstance(batch, ImageBatch)
-    values = encryptor.value_range_
-    plain = values.to_uint8(batch.pixels)
-    C = values.to_uint8(encryptor._encrypt(batch.pixels))
-    constant = _constant(encryptor, C, n_directions, sigma, rng)
-    wrong = np.stack([psnr(plain, X_wrong) for X_wrong in _decrypted(encryptor, C, keys)])
 
-    distances = np.array(radii, np.float64)
-    with np.errstate(divide="ignore"):
-        bounds = 20 * np.log10(255 / (constant * distances))
-    levels = np.minimum(2 * np.floor(distances) + 1, 256)
-    return BruteForceBound(
-        constant=constant,
-        radii=tuple(distances.tolist()),
-        psnr_bounds=tuple(bounds.tolist()),
-        log10_probabilities=tuple((plain[0].size * np.log10(levels / 256)).tolist()),
-        reached=tuple(float(np.mean(wrong >= bound)) for bound in bounds),
-        n_guesses=len(keys),
-        wrong_mean=float(wrong.mean()),
-        wrong_min=float(wrong.min()),
-        wrong_max=float(wrong.max()),
-        right_mean=float(psnr(plain, encryptor._decrypt(C)).mean()),
-    )
+    adversary = Adversary(keys="listed")
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "keys": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "n_images": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
 
-def _decrypted(
-    encryptor: RICEncryptor, C: NDArray[np.uint8], keys: Sequence[SecretKey]
-) -> Iterator[NDArray[np.uint8]]:
-    """Decrypt with one key after the other; nothing that is fitted is fitted again."""
-    guess = copy.copy(encryptor)
-    for key in keys:
-        guess.key_ = key
-        if guess.nonce == "fixed":
-            guess._make_fixed_masks(guess.fixed_passes_)
-        yield guess._decrypt(C)
+    best_key_: SecretKey | None
+    scores_: NDArray[np.float64]
+
+    def __init__(
+        self,
+        keys: int | Sequence[SecretKey] = 100,
+        *,
+        n_images: int = 20,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.keys = keys
+        self.n_images = n_images
+        self.random_state = random_state
+
+    def _fit(
+        self,
+        ciphertexts: NDArray[np.uint8],
+        rekey: Callable[[SecretKey], BaseImageEncryptor],
+    ) -> None:
+        if isinstance(self.keys, Sequence):
+            keys = [SecretKey.coerce(key) for key in self.keys]
+        else:
+            rng = check_random_state(self.random_state)
+            keys = [SecretKey(rng.bytes(32)) for _ in range(self.keys)]
+        if not keys:
+            raise ValueError("keys is empty: expected at least one key, or how many to draw.")
+        sample = ciphertexts[: self.n_images]
+        self.scores_ = np.array([_roughness(_decrypted(rekey(key), sample)) for key in keys])
+        best = int(self.scores_.argmin())
+        self.best_key_ = keys[best] if np.isfinite(self.scores_[best]) else None
+        self._encryptor = None if self.best_key_ is None else rekey(self.best_key_)
+
+    def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
+        found = None if self._encryptor is None else _decrypted(self._encryptor, ciphertexts)
+        if found is None:
+            return np.full((len(ciphertexts), *self.image_shape_), _GREY, np.uint8)
+        return found
+
+    def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
+        return encryptor._why_not_recoverable()
 
 
-def _constant(
-    encryptor: RICEncryptor,
-    C: NDArray[np.uint8],
-    n_directions: int,
-    sigma: float,
-    rng: np.random.RandomState,
-) -> float:
-    """Estimate the root mean square, over values and images, of the norms of gradients."""
-    if encryptor.nonce == "fixed":
-        nonces = len(C) * [bytes(_NONCE_BYTES)]
-        labels = encryptor._predict(C)
-        masks, passes = encryptor._fixed_masks[labels], encryptor.fixed_passes_[labels]
-    else:
-        nonces, labels, passes = encryptor._read_header(C)
-        masks, _ = encryptor._masks(nonces, labels, passes=passes)
-    powers = []
-    for i, nonce in enumerate(nonces):
-        # Before it is clipped, which stops the gradient. A search keeps to the range by itself.
-        mask = masks[i].astype(np.float64)
-        if encryptor.patterns_ is not None and not passes[i]:
-            noise = encryptor.key_.keystream("ric/noise", nonce).uint8(mask.shape)
-            mask = noise + encryptor.patterns_.patterns[labels[i]].astype(np.float64)
-        u = rng.standard_normal((n_directions, *mask.shape))
-        change = _recovered(encryptor, C[i], mask + sigma * u, nonce)
-        change -= _recovered(encryptor, C[i], mask - sigma * u, nonce)
-        change /= 2 * sigma
-        u = u.reshape(n_directions, -1)
-        # Σᵢ (change_ki u_k) · (change_li u_l), for all pairs of directions
-        products = (change @ change.T) * (u @ u.T)
-        pairs = n_directions * (n_directions - 1)
-        powers.append((products.sum() - products.trace()) / pairs / u.shape[1])
-    return float(np.sqrt(max(np.mean(powers), 0)))
+def _decrypted(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    try:
+        images: NDArray[np.uint8] = encryptor.inverse_transform(ciphertexts)
+    except ValueError:  # a scheme that knows a wrong key
+        return None
+    return images
 
 
-def _recovered(
-    encryptor: RICEncryptor, c: NDArray[np.uint8], masks: NDArray[np.float64], nonce: bytes
-) -> NDArray[np.float64]:
-    """Recover one image with many masks, (n, height, width, channels), as unrounded levels."""
-    size = max(1, _CHUNK_VALUES // c.size)
-    if len(masks) > size:
-        parts = [masks[start : start + size] for start in range(0, len(masks), size)]
-        return np.concatenate([_recovered(encryptor, c, part, nonce) for part in parts])
-    recovered = encryptor._unmask(c, masks.clip(0, 255), [nonce])
-    return recovered.reshape(len(masks), -1)
+def _roughness(images: NDArray[np.uint8] | None) -> float:
+    if images is None:
+        return np.inf
+    levels = images.astype(np.float64)
+    colours = levels - np.roll(levels, 1, axis=-1)
+    steps = [np.abs(np.diff(x, axis=axis)).mean() for x in (levels, colours) for axis in (1, 2)]
+    return float(np.mean(steps[:2]) + np.mean(steps[2:]))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 
 from ricsk.attacks._base import Adversary, BaseAttack
-from ricsk.attacks._series import FoundMap
+from ricsk.attacks._found_map import FoundMap
 from ricsk.base import BaseImageEncryptor
-from ricsk.encryptors._pixelmap import PixelMapEncryptor
+from ricsk.encryptors.perceptual import PixelMapEncryptor
 
 __all__ = ["FRAttack"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge, RidgeCV
 
 from ricsk.attacks._base import Adversary, BaseAttack
-from ricsk.attacks._series import FoundMap
+from ricsk.attacks._found_map import FoundMap
 
 __all__ = ["LinearAttack"]
 

@@ -1,5 +1,6 @@
 """What an encryptor gives away: attacks run against it, and the report on them."""
 
+from ricsk._publish import publish
 from ricsk.audit._audit import audit
 from ricsk.audit._compare import compare
 from ricsk.audit._default_attacks import default_attacks
@@ -17,3 +18,5 @@ __all__ = [
     "default_attacks",
     "score",
 ]
+
+publish(globals())

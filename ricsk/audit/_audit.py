@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-import ricsk
+from ricsk._version import __version__
 from ricsk.attacks import BaseAttack, DisclosureBaseline, LabelOnlyBaseline
 from ricsk.audit._default_attacks import default_attacks
 from ricsk.audit._names import described, encryptors_by_name, unique_names
@@ -187,7 +187,7 @@ def audit(
         "public": len(public),
         "budget": budget if isinstance(attacks, str) else "of each attack",
         "random_state": random_state if isinstance(random_state, int) else "none",
-        "ricsk": ricsk.__version__,
+        "ricsk": __version__,
         "NumPy": np.__version__,
         "PyTorch": torch.__version__,
         "scikit-learn": sklearn.__version__,

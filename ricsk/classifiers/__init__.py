@@ -1,5 +1,6 @@
 """scikit-learn classifiers of images, with PyTorch networks inside."""
 
+from ricsk._publish import publish
 from ricsk.classifiers._adaptnet import AdaptNetClassifier
 from ricsk.classifiers._base import TorchClassifier
 from ricsk.classifiers._cnn import CNNClassifier
@@ -13,3 +14,5 @@ __all__ = [
     "TorchClassifier",
     "ViTClassifier",
 ]
+
+publish(globals())

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk.classifiers._augmentation import Recipe
 from ricsk.classifiers._base import TorchClassifier
 from ricsk.nn.adaptnet import Adaptation
+from ricsk.training import Recipe
 
 __all__ = ["AdaptNetClassifier"]
 

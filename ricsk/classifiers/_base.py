@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -25,16 +25,25 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ricsk.classifiers._augmentation import Augmentation, Recipe
-from ricsk.classifiers._checkpoint import Checkpoint, fingerprint
-from ricsk.classifiers._training import OPTIMIZERS, SCHEDULES, Batches, Net, make_schedule
+from ricsk._estimator import Estimator
 from ricsk.images import ImageBatch, ImageShape, ValueRange, validate_images
 from ricsk.nn import ImageNetwork, build
+from ricsk.training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Augmentation,
+    Batches,
+    Checkpoint,
+    Net,
+    Recipe,
+    fingerprint,
+    make_schedule,
+)
 
 __all__ = ["TorchClassifier"]
 
 
-class TorchClassifier(ClassifierMixin, BaseEstimator):
+class TorchClassifier(ClassifierMixin, Estimator):
     """Base of all classifiers: trains a network of `ricsk.nn` on images and predicts with it.
 
     A subclass names its network in `_network` and the constructor parameters that are the sizes of
@@ -148,7 +157,9 @@ random_state, verbose
             If `X` is no batch of images or `y` no labels for them, if there is one class only, if
             a parameter does not fit the images, or if the training diverges.
         """
-        return self._fit(X, y)
+        with self._all_or_nothing() as twin:
+            twin._fit(X, y)
+        return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike, encryptor: Any | None = None) -> Self:
         """Fit; with an encryptor, on the ciphertexts of plain images, made after augmentation.

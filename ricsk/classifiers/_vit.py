@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from ricsk.classifiers._augmentation import Recipe
 from ricsk.classifiers._base import TorchClassifier
+from ricsk.training import Recipe
 
 __all__ = ["ViTClassifier"]
 

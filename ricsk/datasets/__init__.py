@@ -4,6 +4,7 @@ Every function here returns images as one uint8 array of shape ``(n_samples, hei
 channels)``, the form that all estimators of the package read.
 """
 
+from ricsk._publish import publish
 from ricsk.datasets._loaders import (
     fetch_cifar10,
     fetch_svhn,
@@ -23,3 +24,5 @@ __all__ = [
     "load_photos",
     "make_street_numbers",
 ]
+
+publish(globals())

@@ -1,11 +1,10 @@
-"""Image encryptors, one file per scheme."""
+"""Image encryptors, one room per scheme."""
 
-from ricsk.encryptors._etc import EtCEncryptor
-from ricsk.encryptors._learnable import LearnableEncryptor
-from ricsk.encryptors._pixel import PixelEncryptor
-from ricsk.encryptors._ric import RICEncryptor
-from ricsk.encryptors._sealed import SealedEncryptor, unseal
-from ricsk.encryptors._transformation import TransformationNetworkEncryptor
+from ricsk._publish import publish
+from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
+from ricsk.encryptors.ric import RICEncryptor
+from ricsk.encryptors.sealed import SealedEncryptor, unseal
+from ricsk.encryptors.transformation import TransformationNetworkEncryptor
 
 __all__ = [
     "EtCEncryptor",
@@ -16,3 +15,5 @@ __all__ = [
     "TransformationNetworkEncryptor",
     "unseal",
 ]
+
+publish(globals())

@@ -15,8 +15,9 @@ from sklearn.utils._param_validation import HasMethods
 
 from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier
+from ricsk.exceptions import NoViewError
 from ricsk.images import ImageBatch, flattened_for, with_image_shape
-from ricsk.nae import ClassifierView, ClassPatterns, NoViewError, view_classifier
+from ricsk.nae import ClassifierView, ClassPatterns, view_classifier
 
 __all__ = ["GuidedEncryptor"]
 

@@ -1,5 +1,6 @@
 """How close two images are, and what an encryption costs and hides."""
 
+from ricsk._publish import publish
 from ricsk.metrics._likeness import correlation, psnr, ssim
 from ricsk.metrics._perceptual import lpips, perceptual_distance
 from ricsk.metrics._scores import (
@@ -22,3 +23,5 @@ __all__ = [
     "recovery_psnr",
     "ssim",
 ]
+
+publish(globals())

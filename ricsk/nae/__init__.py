@@ -5,7 +5,7 @@ searches with it, and `ClassPatterns` makes most searches needless. `find_noise_
 where there is no such function.
 """
 
-from ricsk.nae._estimators import NoViewError
+from ricsk._publish import publish
 from ricsk.nae._likeness import NoiseLikeness, noise_likeness
 from ricsk.nae._patterns import ClassPatterns
 from ricsk.nae._queries import find_noise_by_queries
@@ -15,7 +15,6 @@ from ricsk.nae._views import ClassifierView, view_classifier
 __all__ = [
     "ClassPatterns",
     "ClassifierView",
-    "NoViewError",
     "NoiseLikeness",
     "NoiseResult",
     "find_noise",
@@ -23,3 +22,5 @@ __all__ = [
     "noise_likeness",
     "view_classifier",
 ]
+
+publish(globals())

@@ -15,11 +15,9 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 
-__all__ = ["NoViewError", "VotingHead", "affine_step", "build_head"]
+from ricsk.exceptions import NoViewError
 
-
-class NoViewError(TypeError):
-    """There is no exact, differentiable view of a classifier: treat it as a black box."""
+__all__ = ["VotingHead", "affine_step", "build_head"]
 
 
 def affine_step(step: Any) -> nn.Module:

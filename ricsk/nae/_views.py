@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 
-from ricsk.nae._estimators import NoViewError, VotingHead, affine_step, build_head
+from ricsk.exceptions import NoViewError
+from ricsk.nae._estimators import VotingHead, affine_step, build_head
 
 __all__ = ["ClassifierView", "view_classifier"]
 

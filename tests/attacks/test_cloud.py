@@ -11,9 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from ricsk import PixelEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import CloudAttack, LabelOnlyBaseline
 from ricsk.datasets import load_digits
-from ricsk.exceptions import AttackNotApplicableError
+from ricsk.exceptions import AttackNotApplicableError, NoViewError
 from ricsk.metrics import ssim
-from ricsk.nae import NoViewError
 
 KEY = SecretKey(bytes(range(32)))
 X, Y = load_digits(size=12)

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import LabelOnlyBaseline, LinearAttack
-from ricsk.attacks._series import FoundMap
+from ricsk.attacks._found_map import FoundMap
 from ricsk.datasets import make_street_numbers
 from ricsk.metrics import ssim
 

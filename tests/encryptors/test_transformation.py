@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 
 from ricsk import CNNClassifier, PrivateClassifier, TransformationNetworkEncryptor
 from ricsk.datasets import load_digits
-from ricsk.encryptors import _transformation_training as training
+from ricsk.encryptors.transformation import _training as training
 from ricsk.metrics import encryption_scores
 from ricsk.nae import view_classifier
 from ricsk.nn.transformation import TransformationUNet

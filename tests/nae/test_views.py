@@ -28,7 +28,8 @@ from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from ricsk.classifiers import CNNClassifier
-from ricsk.nae import NoViewError, view_classifier
+from ricsk.exceptions import NoViewError
+from ricsk.nae import view_classifier
 from tests.nae.networks import tiny_cnn
 
 X, Y = load_digits(return_X_y=True)

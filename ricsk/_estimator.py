@@ -1,0 +1,74 @@
+"""`Estimator`: what every estimator of the package shares, whatever it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import Parameter, signature
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from ricsk._version import __version__
+from ricsk.exceptions import StateVersionError
+
+__all__ = ["STATE_FORMAT", "Estimator"]
+
+STATE_FORMAT = 1
+"""Number of the layout of fitted states, which pickles, joblib and skops files hold.
+
+Raise it when a state that is written today would mean something else, or nothing, to the code of
+tomorrow: a fitted attribute is renamed, dropped, or has another meaning. A new constructor
+parameter needs no new number, because a missing one gets its default. Then let ``__setstate__``
+translate the old layout, keep the dump under ``tests/states`` that the old version wrote, and add
+one of the new.
+"""
+
+# What scikit-learn keeps on an instance that is neither a parameter nor learnt.
+_CONFIGURATION = ("_metadata_request", "_sklearn_output_config", "_doc_link_module")
+
+
+class Estimator(BaseEstimator):
+    """Base of all estimators: fits that leave all or nothing, and states that know their version.
+
+    A subclass learns on the twin that `_all_or_nothing` lends, and overrides `__getstate__` and
+    `__setstate__` where something is stored in another form than it is used in.
+    """
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[Self]:
+        """Lend an unfitted twin, and take over what it has learnt once nothing went wrong.
+
+        So an interrupted or failed `fit` leaves an estimator as it was: unfitted, or fitted as
+        before.
+        """
+        twin = object.__new__(type(self))
+        kept = {*self.get_params(deep=False), *_CONFIGURATION}
+        twin.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        yield twin
+        self.__dict__.clear()
+        self.__dict__.update(twin.__dict__)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        return {**state, "_ricsk_version": __version__, "_ricsk_state": STATE_FORMAT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        version, number = state.pop("_ricsk_version", None), state.pop("_ricsk_state", None)
+        name = type(self).__name__
+        if number is None:
+            raise StateVersionError(
+                f"this {name} was stored before ricsk wrote versions into its files, and cannot be "
+                "read. Fit it again, with the same key."
+            )
+        if number != STATE_FORMAT:
+            raise StateVersionError(
+                f"this {name} was stored by ricsk {version} in the format {number}; ricsk "
+                f"{__version__} reads the format {STATE_FORMAT}. Install ricsk {version}, or fit "
+                "it again."
+            )
+        for parameter in signature(type(self)).parameters.values():
+            if parameter.default is not Parameter.empty:
+                state.setdefault(parameter.name, parameter.default)
+        super().__setstate__(state)

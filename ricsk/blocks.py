@@ -1,0 +1,63 @@
+"""Square blocks of an image: cut it into them, and put them together again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ricsk.images import ImageShape
+
+__all__ = ["from_blocks", "padded_to_blocks", "to_blocks"]
+
+
+def padded_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShape:
+    """Find the image size that whole blocks fill.
+
+    Raises
+    ------
+    ValueError
+        If `pad` is false and the blocks do not fill the image; names the nearest sizes.
+    """
+    height, width, channels = shape
+    if height % block_size == 0 and width % block_size == 0:
+        return shape
+    fewer, more = (
+        (step(height / block_size) * block_size, step(width / block_size) * block_size)
+        for step in (math.floor, math.ceil)
+    )
+    if pad:
+        return (*more, channels)
+    nearest = " or ".join(f"{h}×{w}" for h, w in (fewer, more) if h and w)
+    hint = (
+        " If each row of X is a flattened image, say of which shape: image_shape=(height, width, "
+        "channels)."
+        if height == 1
+        else ""
+    )
+    raise ValueError(
+        f"blocks of {block_size}×{block_size} pixels do not fill images of {height}×{width}. "
+        f"Resize them to {nearest}, choose another block_size, or set pad=True.{hint}"
+    )
+
+
+def to_blocks(image: NDArray[Any], block_size: int) -> NDArray[Any]:
+    """Cut (height, width, channels), row by row, into (n_blocks, side, side, channels)."""
+    height, width, channels = image.shape
+    return (
+        image.reshape(height // block_size, block_size, width // block_size, block_size, channels)
+        .swapaxes(1, 2)
+        .reshape(-1, block_size, block_size, channels)
+    )
+
+
+def from_blocks(blocks: NDArray[Any], shape: ImageShape) -> NDArray[Any]:
+    """Undo `to_blocks`."""
+    height, width, channels = shape
+    side = blocks.shape[1]
+    return (
+        blocks.reshape(height // side, width // side, side, side, channels)
+        .swapaxes(1, 2)
+        .reshape(shape)
+    )

@@ -1,0 +1,8 @@
+"""Perceptual encryptions: an image's bytes or nibbles are permuted and XORed with a mask."""
+
+from ricsk.encryptors.perceptual._base import PixelMapEncryptor
+from ricsk.encryptors.perceptual._etc import EtCEncryptor
+from ricsk.encryptors.perceptual._learnable import LearnableEncryptor
+from ricsk.encryptors.perceptual._pixel import PixelEncryptor
+
+__all__ = ["EtCEncryptor", "LearnableEncryptor", "PixelEncryptor", "PixelMapEncryptor"]

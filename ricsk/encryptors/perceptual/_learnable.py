@@ -1,0 +1,168 @@
+"""LE and ELE: learnable encryption of blocks, nibble by nibble."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from os import PathLike
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ricsk.blocks import from_blocks, padded_to_blocks, to_blocks
+from ricsk.encryptors.perceptual._base import PixelMapEncryptor, log2_factorial
+from ricsk.images import ImageShape
+from ricsk.keys import SecretKey
+from ricsk.pixelmap import PixelMap
+
+__all__ = ["LearnableEncryptor"]
+
+
+class LearnableEncryptor(PixelMapEncryptor):
+    r"""Learnable encryption (LE), and its extension with a key for each block (ELE).
+
+    The bytes of each `block_size` × `block_size` block are split into their low and high nibbles.
+    At secret places a nibble v is reversed, :math:`v' = 15 - v`; all nibbles of the block are
+    permuted; and at the same places they are reversed again [1]_. With ``per_block_keys=True,
+    scramble_blocks=True`` each block has a permutation of its own and the blocks are permuted
+    afterwards: ELE [2]_.
+
+    What it protects, and from whom: a person who looks at a ciphertext. All images of a key undergo
+    the same linear map, so an adversary with pairs of images and ciphertexts solves for it; LE,
+    with one key for all blocks, falls to ciphertexts alone [3]_.
+
+    Parameters
+    ----------
+    key : SecretKey, bytes or path
+        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    block_size : int, default=4
+        Side of the blocks in pixels.
+    per_block_keys : bool, default=False
+        Whether each block has a permutation and reversals of its own.
+    scramble_blocks : bool, default=False
+        Whether the blocks are permuted at last.
+    reversal : {"from_key", "independent"}, default="from_key"
+        How the places of reversal are chosen. "from_key" is the published code: where the
+        permutation's value is above the middle. "independent" draws them, with probability ½.
+    pad : bool, default=False
+        Whether images that the blocks do not fill are continued at the right and bottom with their
+        last pixels. Ciphertexts are then larger; `inverse_transform` cuts the border off again.
+    image_shape : tuple of int, optional
+        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
+    value_range : (float, float), optional
+        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
+        where the images of `fit` lie in it, and their extreme values otherwise.
+
+    Attributes
+    ----------
+    key_ : SecretKey
+        The key in use.
+    image_shape_in_, ciphertext_shape_ : tuple of int
+        Height, width and channels of images and of ciphertexts.
+    value_range_ : ValueRange
+        Black and white of floating-point images.
+    n_features_in_ : int
+        Height × width × channels.
+    feature_names_in_ : ndarray of str
+        Column names, if `fit` was given a data frame.
+
+    Notes
+    -----
+    A block of M × M pixels in colour has :math:`n = 6 M^2` nibbles and n! keys. With independent
+    reversals there are not :math:`n!\,2^n` different encryptions, as the number of keys suggests,
+    but :math:`(2n - 1)!! = 1 \cdot 3 \cdots (2n - 1)`: reversing a whole cycle of the permutation
+    changes nothing.
+
+    References
+    ----------
+    .. [1] M. Tanaka, "Learnable image encryption", IEEE International Conference on Consumer
+       Electronics-Taiwan, 2018.
+    .. [2] K. Madono, M. Tanaka, M. Onishi and T. Ogawa, "Block-wise scrambled image recognition
+       using adaptation network", AAAI Workshop on Artificial Intelligence of Things, 2020.
+    .. [3] A. H. Chang and B. M. Case, "Attacks on image encryption schemes for privacy-preserving
+       deep neural networks", arXiv:2004.13263, 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import LearnableEncryptor, SecretKey
+    >>> images = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    >>> encryptor = LearnableEncryptor(SecretKey.generate()).fit(images)
+    >>> bool((encryptor.inverse_transform(encryptor.transform(images)) == images).all())
+    True
+    >>> round(encryptor.key_space_bits())
+    498
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **PixelMapEncryptor._parameter_constraints,
+        "block_size": [Interval(Integral, 1, None, closed="left")],
+        "per_block_keys": ["boolean"],
+        "scramble_blocks": ["boolean"],
+        "reversal": [StrOptions({"from_key", "independent"})],
+        "pad": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        key: SecretKey | bytes | str | PathLike[str] | None = None,
+        *,
+        block_size: int = 4,
+        per_block_keys: bool = False,
+        scramble_blocks: bool = False,
+        reversal: Literal["from_key", "independent"] = "from_key",
+        pad: bool = False,
+        image_shape: tuple[int, ...] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        self.key = key
+        self.block_size = block_size
+        self.per_block_keys = per_block_keys
+        self.scramble_blocks = scramble_blocks
+        self.reversal = reversal
+        self.pad = pad
+        self.image_shape = image_shape
+        self.value_range = value_range
+
+    def _make_map(self, shape: ImageShape) -> PixelMap:
+        n_bytes = math.prod(shape)
+        low_nibbles = to_blocks(np.arange(n_bytes).reshape(shape), self.block_size)
+        n_blocks, n_nibbles = len(low_nibbles), 2 * low_nibbles[0].size
+        low_nibbles = low_nibbles.reshape(n_blocks, -1)
+        nibbles = np.concatenate([low_nibbles, low_nibbles + n_bytes], axis=1)
+
+        n_draws = n_blocks if self.per_block_keys else 1
+        order = self._keystream("le/permute", shape).permutations(n_nibbles, n_draws)
+        if self.reversal == "from_key":
+            reverse = order > n_nibbles // 2
+        else:
+            drawn = self._keystream("le/reverse", shape).integers(2, n_draws * n_nibbles)
+            reverse = drawn.reshape(order.shape) == 1
+        mask = np.where(np.take_along_axis(reverse, order, axis=1) ^ reverse, 15, 0)
+
+        order, mask = (np.broadcast_to(drawn, nibbles.shape) for drawn in (order, mask))
+        index = np.take_along_axis(nibbles, order, axis=1)
+        if self.scramble_blocks:
+            places = self._keystream("le/scramble", shape).permutation(n_blocks)
+            index, mask = index[places], mask[places]
+
+        def to_image(units: np.ndarray) -> np.ndarray:
+            halves = units.reshape(n_blocks, 2, self.block_size, self.block_size, shape[-1])
+            return np.concatenate([from_blocks(halves[:, i], shape).ravel() for i in (0, 1)])
+
+        return PixelMap(to_image(index), to_image(mask), nibbles=True)
+
+    def _count_bits(self, shape: ImageShape) -> float:
+        height, width, channels = shape
+        n_blocks = (height // self.block_size) * (width // self.block_size)
+        n_nibbles = 2 * self.block_size**2 * channels
+        bits = log2_factorial(n_nibbles)
+        if self.reversal == "independent":
+            # (2n − 1)!! = (2n)! / (2^n n!)
+            bits = log2_factorial(2 * n_nibbles) - n_nibbles - bits
+        bits *= n_blocks if self.per_block_keys else 1
+        return bits + (log2_factorial(n_blocks) if self.scramble_blocks else 0.0)
+
+    def _padded_shape(self, shape: ImageShape) -> ImageShape:
+        return padded_to_blocks(shape, self.block_size, self.pad)

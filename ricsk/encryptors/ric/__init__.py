@@ -1,0 +1,5 @@
+"""RIC: images under noise-like adversarial examples, recoverable with the key."""
+
+from ricsk.encryptors.ric._encryptor import RICEncryptor
+
+__all__ = ["RICEncryptor"]

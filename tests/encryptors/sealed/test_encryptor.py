@@ -1,0 +1,764 @@
+import pickle
+import subprocess
+import sys
+import textwrap
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from scipy import stats
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
+
+from ricsk import CNNClassifier, PrivateClassifier, SealedEncryptor, SecretKey, unseal
+from ricsk.datasets import load_digits, make_street_numbers
+from ricsk.encryptors.sealed import _encryptor as _sealed
+from ricsk.encryptors.sealed import _format as _seal
+from ricsk.encryptors.sealed._format import compress
+from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
+
+KEY = SecretKey(bytes(range(32)))
+OTHER = SecretKey(bytes(32))
+
+DIGITS, DIGIT_LABELS = load_digits(size=32)
+D_TRAIN, D = DIGITS[:600], DIGITS[600:630]
+LINEAR = FrozenEstimator(
+    LogisticRegression(max_iter=2000, C=0.01).fit(
+        D_TRAIN.reshape(600, -1) / 255, DIGIT_LABELS[:600]
+    )
+)
+
+# With 8 levels, so that 16×16 pixels compress well.
+X, Y = make_street_numbers(500, size=16, random_state=0)
+X &= 0xE0
+X_TEST = X[:16]
+
+
+def flat(images):
+    return images.reshape(len(images), -1) * (1 / 255)
+
+
+def linear(**parameters):
+    return SealedEncryptor(
+        parameters.pop("key", KEY),
+        parameters.pop("classifier", LINEAR),
+        **{"image_shape": (32, 32), **parameters},
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return linear().fit(flat(D_TRAIN))
+
+
+@pytest.fixture(scope="module")
+def ciphertexts(fitted):
+    return fitted.transform(flat(D))
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    network = CNNClassifier(width=8, depth=2, epochs=12, batch_size=32, random_state=0)
+    return FrozenEstimator(network.fit(X, Y))
+
+
+@pytest.fixture(scope="module")
+def on_colour(cnn):
+    return SealedEncryptor(KEY, cnn).fit(X)
+
+
+# What the classifier reads.
+
+
+def least_margins(classifier, C, labels):
+    scores = classifier.decision_function(C)
+    own = scores[np.arange(len(scores)), labels]
+    scores[np.arange(len(scores)), labels] = -np.inf
+    return own - scores.max(axis=1)
+
+
+@pytest.mark.parametrize("appearance", ["noise", "compact"])
+@pytest.mark.parametrize("amplitude", ["auto", 0.0])
+@pytest.mark.parametrize("kappa", ["auto", 3.0])
+def test_labels_are_kept_with_the_margin(appearance, amplitude, kappa):
+    sealed = linear(appearance=appearance, amplitude=amplitude, kappa=kappa).fit(flat(D_TRAIN))
+    C = sealed.transform(flat(D))
+    labels = LINEAR.predict(flat(D))
+    np.testing.assert_array_equal(LINEAR.predict(C), labels)
+    assert least_margins(LINEAR, C, labels).min() >= sealed.kappa_ - 1e-9
+    np.testing.assert_array_equal(sealed.inverse_transform(C), flat(D))
+
+
+@pytest.mark.parametrize("appearance", ["noise", "compact"])
+def test_patterns_spare_the_search(appearance, monkeypatch):
+    def searched(*_):
+        raise AssertionError("it was searched")
+
+    monkeypatch.setattr(SealedEncryptor, "_searched", searched)
+    amplitude = 0.25  # "auto" is less for compact images, and misses some of these
+    sealed = linear(appearance=appearance, amplitude=amplitude, bit_planes=5).fit(flat(D_TRAIN))
+    assert sealed.transform(flat(D[:8])).shape == (8, 1024)
+
+
+def test_compact_ciphertexts_hold_the_pattern_and_the_payload_alone():
+    high = {}
+    for appearance in ("noise", "compact"):
+        sealed = linear(appearance=appearance, amplitude=0.25, bit_planes=5).fit(flat(D_TRAIN))
+        levels = np.rint(sealed.transform(flat(D[:8])) * 255).astype(np.uint8)
+        high[appearance] = np.unique(levels >> 5).tolist()
+    assert high["noise"] == list(range(8))
+    assert set(high["compact"]) <= set(range(1, 7))  # 128, a quarter of 255 more or less
+
+
+def test_kappa_is_half_of_the_median_margin(fitted):
+    plain = flat(D_TRAIN[:500])
+    margins = least_margins(LINEAR, plain, LINEAR.predict(plain))
+    assert fitted.kappa_ == pytest.approx(np.median(margins) / 2, rel=1e-4)
+
+
+def test_a_network_reads_colour_images_as_it_did(on_colour, cnn):
+    C = on_colour.transform(X_TEST)
+    assert C.dtype == np.uint8
+    assert C.shape == X_TEST.shape
+    np.testing.assert_array_equal(cnn.predict(C), cnn.predict(X_TEST))
+    proba = cnn.predict_proba(C)
+    top = np.sort(np.log(proba), axis=1)
+    assert (top[:, -1] - top[:, -2]).min() >= on_colour.kappa_ - 1e-3
+    np.testing.assert_array_equal(on_colour.inverse_transform(C), X_TEST)
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.1])
+def test_probabilities_are_kept_within_the_tolerance(cnn, tolerance):
+    sealed = SealedEncryptor(KEY, cnn, match="proba", tolerance=tolerance).fit(X)
+    C = sealed.transform(X_TEST)
+    plain = cnn.predict_proba(X_TEST)
+    variation = np.abs(cnn.predict_proba(C) - plain).sum(axis=1) / 2
+    assert variation.max() <= (tolerance or 0.02) + 1e-5
+    assert variation.max() > (tolerance or 0.02) / 4  # no more is done than asked for
+    np.testing.assert_array_equal(cnn.predict(C), cnn.predict(X_TEST))
+    np.testing.assert_array_equal(sealed.inverse_transform(C), X_TEST)
+
+
+@pytest.mark.parametrize("appearance", ["noise", "compact"])
+def test_features_are_kept_within_the_tolerance(cnn, appearance):
+    sealed = SealedEncryptor(KEY, cnn, match="features", appearance=appearance).fit(X)
+    C = sealed.transform(X_TEST)
+    plain, read = cnn.features(X_TEST), cnn.features(C)
+    lengths = np.linalg.norm(plain, axis=1)
+    assert (np.linalg.norm(read - plain, axis=1) / lengths).max() <= 0.12 + 1e-5
+    cosines = (read * plain).sum(axis=1) / lengths / np.linalg.norm(read, axis=1)
+    assert cosines.min() > 0.99
+    np.testing.assert_array_equal(cnn.predict(C), cnn.predict(X_TEST))
+    np.testing.assert_array_equal(sealed.inverse_transform(C), X_TEST)
+
+
+@pytest.mark.parametrize(("match", "tolerance"), [("proba", 0.02), ("features", 0.12)])
+def test_only_what_was_verified_is_returned(cnn, match, tolerance, monkeypatch):
+    sealed = SealedEncryptor(KEY, cnn, match=match).fit(X)
+    C, labels = sealed.transform(X[:1]), sealed._predict(X[:1])
+    targets = sealed._targets(C, labels)
+    off = np.zeros_like(targets)
+    if match == "proba":  # moves so much from the likeliest class to the next
+        first, second = targets[0].argsort()[[-1, -2]]
+        off[0, first], off[0, second] = -1, 1
+    else:
+        off[0] = np.linalg.norm(targets) / np.sqrt(targets.size)
+    for part, kept in ((0.8, True), (1.3, False)):
+        assert sealed._reads(C, labels, targets + part * tolerance * off)[0] == kept
+    monkeypatch.setattr(sealed, "_searched", lambda start, *_: start)
+    with pytest.raises(TargetNotReachedError):
+        sealed.transform(X[:1])
+
+
+def test_the_feature_layer_is_named_as_torch_names_it(cnn):
+    names = [name for name, _ in cnn.module_.named_modules() if name.endswith("head")]
+    by_name = SealedEncryptor(KEY, cnn, match="features", feature_layer=names[0]).fit(X)
+    by_default = SealedEncryptor(KEY, cnn, match="features").fit(X)
+    np.testing.assert_array_equal(by_name.transform(X[:2]), by_default.transform(X[:2]))
+    with pytest.raises(ValueError, match="feature_layer='tail': there is no such layer"):
+        by_name.set_params(feature_layer="tail").fit(X)
+
+
+def test_what_a_classifier_does_not_have_is_refused_in_fit():
+    machine = FrozenEstimator(LinearSVC(C=0.01).fit(flat(D_TRAIN), DIGIT_LABELS[:600]))
+    with pytest.raises(TypeError, match="has no probabilities"):
+        linear(classifier=machine, match="proba").fit(flat(D_TRAIN))
+    forest = FrozenEstimator(RandomForestClassifier(2).fit(flat(D_TRAIN), DIGIT_LABELS[:600]))
+    with pytest.raises(ValueError, match="match='proba' needs a classifier that gradients"):
+        linear(classifier=forest, match="proba").fit(flat(D_TRAIN))
+
+
+@pytest.mark.parametrize("kappa", [0.0, "auto"])
+def test_black_boxes_read_what_they_read(kappa):
+    forest = RandomForestClassifier(10, random_state=0).fit(flat(D_TRAIN), DIGIT_LABELS[:600])
+    sealed = linear(classifier=FrozenEstimator(forest), kappa=kappa).fit(flat(D_TRAIN))
+    C = sealed.transform(flat(D[:4]))
+    np.testing.assert_array_equal(forest.predict(C), forest.predict(flat(D[:4])))
+    np.testing.assert_array_equal(sealed.inverse_transform(C), flat(D[:4]))
+
+
+def test_the_classifier_itself_says_what_it_predicts():
+    """It need not be the most probable class."""
+
+    class Careful(RandomForestClassifier):
+        def predict(self, X):
+            return np.where(self.predict_proba(X)[:, 1] > 0.8, 1, 0)
+
+    careful = Careful(10, max_depth=3, random_state=0)
+    careful.fit(flat(D_TRAIN), DIGIT_LABELS[:600] % 2)
+    sealed = linear(classifier=FrozenEstimator(careful), kappa=0.0).fit(flat(D_TRAIN))
+    likeliest = careful.predict_proba(flat(D)).argmax(axis=1)
+    same = careful.predict(flat(D)) == likeliest
+    assert 0 < same.sum() < len(D)
+    levels = D.reshape(-1, 32, 32, 1)
+    np.testing.assert_array_equal(sealed._reads(levels, likeliest, likeliest), same)
+
+
+def test_every_search_by_queries_draws_on_its_own(monkeypatch):
+    drawn = []
+
+    def search(scores, start, labels, streams, **_):
+        drawn.extend(stream.bytes(16) for stream in streams)
+        return SimpleNamespace(pixels=start)
+
+    monkeypatch.setattr(_sealed, "find_noise_by_queries", search)
+    monkeypatch.setattr(
+        SealedEncryptor, "_reads", lambda self, pixels, *_: np.zeros(len(pixels)) > 0
+    )
+    forest = RandomForestClassifier(2, random_state=0).fit(flat(D_TRAIN), DIGIT_LABELS[:600])
+    sealed = linear(classifier=FrozenEstimator(forest)).fit(flat(D_TRAIN))
+    with pytest.raises(TargetNotReachedError):
+        sealed.transform(flat(D[:3]))
+    assert len(set(drawn)) == len(drawn) == 3 * 6
+
+
+def test_margins_are_exact_where_they_decide(fitted, ciphertexts):
+    """In single precision they depend on the other images of the batch."""
+    levels = np.rint(ciphertexts * 255).astype(np.uint8).reshape(-1, 32, 32, 1)
+    labels = LINEAR.predict(ciphertexts).astype(np.int64)
+    exact = least_margins(LINEAR, ciphertexts, labels)
+    found = fitted._margins(levels, labels, exact[3])
+    assert found[3] == pytest.approx(exact[3], abs=1e-10)
+    assert np.abs(found - exact).max() < 1e-3
+
+
+def test_string_labels():
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "8", "9"])
+    machine = LinearSVC(C=0.01).fit(flat(D_TRAIN), names[DIGIT_LABELS[:600]])
+    C = linear(classifier=FrozenEstimator(machine)).fit(flat(D_TRAIN)).transform(flat(D))
+    np.testing.assert_array_equal(machine.predict(C), machine.predict(flat(D)))
+
+
+@pytest.mark.parametrize("match", ["label", "proba"])
+def test_integers_are_read_as_8_bit_values(match):
+    images = D_TRAIN.reshape(600, -1).astype(np.int64)
+    classifier = LogisticRegression(max_iter=2000, C=1e-6).fit(images, DIGIT_LABELS[:600])
+    sealed = linear(classifier=FrozenEstimator(classifier), match=match, tolerance=0.1)
+    C = sealed.set_params(bit_planes=6).fit(images).transform(images[:5])
+    assert C.dtype == np.int64
+    np.testing.assert_array_equal(classifier.predict(C), classifier.predict(images[:5]))
+    np.testing.assert_array_equal(sealed.inverse_transform(C), images[:5])
+
+
+def test_targets_are_those_of_the_image_before_rounding():
+    """Or a classifier that rounding sways would be asked for two classes at once."""
+    rows = np.tile(np.linspace(0, 1, 16), (16, 1)).reshape(1, 256)
+    images = np.clip(rows + np.random.default_rng(0).normal(0, 1e-3, (40, 256)), 0, 1)
+    labels = (images - rows).sum(axis=1) > 0
+    classifier = LogisticRegression(C=1e6).fit(images, labels)
+    predicted = classifier.predict(images)
+    assert (classifier.predict(np.rint(images * 255) / 255) != predicted).any()
+    sealed = SealedEncryptor(
+        KEY, FrozenEstimator(classifier), match="proba", tolerance=0.4, image_shape=(16, 16)
+    )
+    found = sealed.fit(images)._targets(sealed._unrounded(images.reshape(-1, 16, 16, 1)), predicted)
+    np.testing.assert_allclose(found, classifier.predict_proba(images), atol=1e-6)
+    np.testing.assert_array_equal(classifier.predict(sealed.transform(images)), predicted)
+
+
+def test_an_unreachable_margin_is_refused_with_the_images_named():
+    sealed = linear(kappa=1000.0, amplitude=0.0).fit(flat(D_TRAIN))
+    with pytest.raises(TargetNotReachedError, match=r"X\[0\], X\[1\], with a margin of 1e\+03"):
+        sealed.transform(flat(D[:2]))
+
+
+# What comes back.
+
+
+def with_linear(images, **parameters):
+    y = np.arange(len(images)) % 2
+    return SealedEncryptor(KEY, LogisticRegression(), kappa=0.0, **parameters).fit(images, y)
+
+
+def assert_sealed(sealed, images):
+    C = sealed.transform(images)
+    n, scale = len(images), sealed.scale_
+    np.testing.assert_array_equal(sealed.inverse_transform(C), images)
+    np.testing.assert_array_equal(unseal(C, KEY), images)
+    enlarged = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    assert C.shape == enlarged.shape
+    classifier = sealed.classifier_
+    np.testing.assert_array_equal(
+        classifier.predict(C.reshape(n, -1)), classifier.predict(enlarged.reshape(n, -1))
+    )
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 8, 3), (9, 13, 1), (11, 8, 3)])
+@pytest.mark.parametrize("codec", ["webp", "raw"])
+@pytest.mark.parametrize("nonce", ["content", "random"])
+def test_tiny_images_come_back_bit_for_bit_from_larger_ones(shape, codec, nonce):
+    images = np.random.default_rng(0).integers(0, 256, (8, *shape), np.uint8)
+    sealed = with_linear(images, codec=codec, nonce=nonce)
+    assert sealed.scale_ == 2
+    assert_sealed(sealed, images)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (24, 25, 1), (31, 17, 3), (16, 16, 3)])
+@pytest.mark.parametrize("codec", ["webp", "jpegxl"])
+@pytest.mark.parametrize("nonce", ["content", "random"])
+def test_images_come_back_bit_for_bit(shape, codec, nonce):
+    if codec == "jpegxl":
+        pytest.importorskip("imagecodecs", reason="JPEG XL is an extra")
+    images = np.random.default_rng(0).integers(0, 2, (8, *shape), np.uint8) * 255
+    sealed = with_linear(images, codec=codec, nonce=nonce)
+    assert sealed.scale_ == 1
+    assert_sealed(sealed, images)
+
+
+def test_raw_pixels_fit_where_ciphertexts_are_enlarged_alone():
+    images = np.random.default_rng(0).integers(0, 2, (8, 31, 17, 3), np.uint8)
+    with pytest.raises(TooLargeError, match=r"8 of 8 images do not fit .* as raw"):
+        with_linear(images, codec="raw").transform(images)
+
+
+def test_floats_come_back_rounded_to_256_levels(fitted):
+    floats = np.random.default_rng(0).uniform(0.3, 0.31, (4, 1024))
+    sealed = linear(value_range=(0.25, 1.25)).fit(np.concatenate([floats, flat(D_TRAIN) + 0.25]))
+    X_back = sealed.inverse_transform(sealed.transform(floats))
+    assert np.abs(X_back - floats).max() <= 0.5 / 255 + 1e-12
+    np.testing.assert_allclose((X_back - 0.25) * 255, np.rint((X_back - 0.25) * 255), atol=1e-9)
+    single = sealed.transform(floats.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(sealed.inverse_transform(single), X_back, atol=1e-6)
+
+
+@pytest.mark.parametrize("bit_planes", [5, 6, 7])
+def test_given_bit_planes_are_used(bit_planes):
+    sealed = linear(bit_planes=bit_planes, kappa=0.0).fit(flat(D_TRAIN))
+    assert sealed.bit_planes_ == bit_planes
+    C = sealed.transform(flat(D[:5]))
+    np.testing.assert_array_equal(sealed.inverse_transform(C), flat(D[:5]))
+    other = linear(bit_planes=bit_planes - 1, kappa=0.0).fit(flat(D_TRAIN))
+    with pytest.raises(NotSealedError):
+        other.inverse_transform(C)
+
+
+def test_automatic_bit_planes_leave_two_and_are_no_more_than_needed():
+    blank = np.full((20, 32, 32), 7, np.uint8)
+    sealed = SealedEncryptor(KEY, LogisticRegression(), kappa=0.0).fit(blank, np.arange(20) % 2)
+    assert sealed.bit_planes_ == 1
+    noise = np.random.default_rng(0).integers(0, 256, (20, 32, 32), np.uint8)
+    assert sealed.fit(noise, np.arange(20) % 2).bit_planes_ == 6
+
+
+def test_an_image_that_does_not_fit_is_named_before_anything_is_encrypted(monkeypatch):
+    def encrypt(*_, **__):
+        raise AssertionError("something was encrypted")
+
+    monkeypatch.setattr(_sealed.Sealer, "encrypt", encrypt)
+    sealed = linear(bit_planes=2, kappa=0.0).fit(flat(D_TRAIN))
+    noise = flat(np.random.default_rng(0).integers(0, 256, (1, 1024), np.uint8))
+    with pytest.raises(TooLargeError, match=r"1 of 3 .* 2 bit planes, .*: X\[2\], .* no number of"):
+        sealed.transform(np.concatenate([np.zeros((2, 1024)), noise]))
+    half = noise * np.repeat([1, 0], 512)
+    with pytest.raises(TooLargeError, match=r"bit_planes=5 would carry them all.*Nothing was enc"):
+        sealed.transform(np.concatenate([np.zeros((1, 1024)), half]))
+    monkeypatch.undo()
+    remedied = linear(bit_planes=5, kappa=0.0).fit(flat(D_TRAIN))
+    np.testing.assert_array_equal(remedied.inverse_transform(remedied.transform(half)), half)
+
+
+def test_one_changed_bit_or_another_key_is_refused(fitted, ciphertexts):
+    changed = np.rint(ciphertexts * 255).astype(np.uint8)
+    changed[7, 500] ^= 128
+    with pytest.raises(NotSealedError, match=r"1 of 30 images could not be opened, C\[7\]: wrong"):
+        fitted.inverse_transform(changed / 255)
+    with pytest.raises(NotSealedError, match=r"30 of 30 .*, C\[9\], \.\.\.: wrong key"):
+        linear(key=OTHER).fit(flat(D_TRAIN)).inverse_transform(ciphertexts)
+
+
+def test_an_image_of_another_size_is_refused():
+    """A ciphertext with the right key, whose image was smaller and enlarged."""
+    generator = np.random.default_rng(0)
+    small = generator.integers(0, 256, (6, 8, 8), np.uint8)
+    y = np.arange(6) % 2
+    enlarged = SealedEncryptor(KEY, LogisticRegression(), bit_planes=5, kappa=0.0).fit(small, y)
+    C = enlarged.transform(small)
+    assert C.shape == (6, 16, 16)
+    large = generator.integers(0, 2, (6, 16, 16), np.uint8)
+    other = SealedEncryptor(KEY, LogisticRegression(), bit_planes=5, kappa=0.0).fit(large, y)
+    with pytest.raises(NotSealedError, match="image of another size"):
+        other.inverse_transform(C)
+
+
+def test_the_key_alone_opens(ciphertexts):
+    C = np.rint(ciphertexts * 255).astype(np.uint8).reshape(-1, 32, 32)
+    np.testing.assert_array_equal(unseal(C, KEY), D.reshape(-1, 32, 32))
+    with pytest.raises(NotSealedError):
+        unseal(C, OTHER)
+
+
+def test_decryption_asks_no_classifier(ciphertexts):
+    sealed = linear().fit(flat(D_TRAIN))
+    sealed.classifier_ = sealed._view = sealed.patterns_ = None
+    np.testing.assert_array_equal(sealed.inverse_transform(ciphertexts), flat(D))
+
+
+# What ciphertexts depend on.
+
+
+@pytest.mark.parametrize("match", ["label", "proba", "features"])
+def test_other_images_of_the_batch_change_nothing(cnn, match):
+    sealed = SealedEncryptor(KEY, cnn, match=match).fit(X)
+    C = sealed.transform(X[:6])
+    for i in (0, 5):
+        np.testing.assert_array_equal(sealed.transform(X[[i]]), C[[i]])
+    np.testing.assert_array_equal(sealed.transform(X[5::-1]), C[::-1])
+
+
+def test_the_same_in_small_chunks(fitted, ciphertexts, monkeypatch):
+    monkeypatch.setattr(_sealed, "_CHUNK_VALUES", 7 * 1024)
+    np.testing.assert_array_equal(fitted.transform(flat(D)), ciphertexts)
+
+
+def test_failures_in_a_later_chunk_are_named_by_their_place(monkeypatch):
+    monkeypatch.setattr(_sealed, "_CHUNK_VALUES", 2 * 1024)
+    sealed = linear().fit(flat(D_TRAIN))
+    monkeypatch.setattr(
+        sealed, "_seal", lambda c, *_: (np.zeros((len(c), 32, 32, 1), np.uint8), np.arange(0))
+    )
+    assert sealed.transform(flat(D[:5])).shape == (5, 1024)
+    calls = iter([[], [1]])
+    monkeypatch.setattr(
+        sealed,
+        "_seal",
+        lambda c, *_: (np.zeros((len(c), 32, 32, 1), np.uint8), np.array(next(calls))),
+    )
+    with pytest.raises(TargetNotReachedError, match=r"reads X\[3\], with"):
+        sealed.transform(flat(D[:5]))
+
+
+def test_the_same_in_another_process_and_other_threads(fitted, ciphertexts, tmp_path):
+    joblib.dump((fitted, flat(D)), tmp_path / "sent")
+    script = f"""
+        import joblib, numpy as np, torch
+        torch.set_num_threads(3)
+        sealed, X = joblib.load({str(tmp_path / "sent")!r})
+        np.save({str(tmp_path / "C.npy")!r}, sealed.transform(X))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "C.npy"), ciphertexts)
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(fitted.transform, np.split(flat(D), 6)))
+    np.testing.assert_array_equal(np.concatenate(parts), ciphertexts)
+
+
+def test_equal_images_have_equal_ciphertexts_or_never(fitted):
+    images = flat(np.repeat(D[:1], 3, axis=0))
+    C = fitted.transform(images)
+    np.testing.assert_array_equal(C[0], C[1])
+    fresh = linear(nonce="random").fit(flat(D_TRAIN))
+    C = fresh.transform(images)
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert np.mean(C[first] == C[second]) < 0.05
+    np.testing.assert_array_equal(fresh.inverse_transform(C), images)
+    np.testing.assert_array_equal(LINEAR.predict(C), LINEAR.predict(images))
+
+
+def test_almost_equal_images_share_nothing(fitted):
+    images = np.repeat(D[:1], 2, axis=0)
+    images[1, 0, 0] ^= 1
+    low = np.rint(fitted.transform(flat(images)) * 255).astype(int) % 2**fitted.bit_planes_
+    assert np.mean(low[0] == low[1]) < 3 / 2**fitted.bit_planes_
+
+
+def test_refitting_forgets_the_former_images():
+    sealed = linear().fit(flat(255 - D_TRAIN))
+    again = sealed.fit(flat(D_TRAIN))
+    assert again.kappa_ == linear().fit(flat(D_TRAIN)).kappa_
+
+
+# Nothing but the prediction is told: tests that try to refute it.
+
+
+def low_bits(C, bit_planes):
+    """The low planes of levels, one after the other."""
+    return np.stack([C >> plane & 1 for plane in range(bit_planes)]).reshape(-1)
+
+
+def refutations(bits):
+    """P-values of uniform bytes and of uncorrelated bits, and the compressed part of the bytes."""
+    packed = np.packbits(bits)
+    uniform = stats.chisquare(np.bincount(packed, minlength=256)).pvalue
+    signs = 2.0 * bits - 1
+    worst = 1.0
+    for lag in (1, 2, 3, 8, 16, 32, 33, 1024):
+        r = np.mean(signs[lag:] * signs[:-lag]) * np.sqrt(len(signs) - lag)
+        worst = min(worst, 2 * stats.norm.sf(abs(r)))
+    return uniform, worst, len(zlib.compress(packed.tobytes(), 9)) / len(packed)
+
+
+def look_random(bits):
+    uniform, uncorrelated, size = refutations(bits)
+    return uniform > 1e-6 and uncorrelated > 1e-6 and size > 1
+
+
+@pytest.mark.parametrize("appearance", ["noise", "compact"])
+def test_low_planes_look_random(appearance):
+    sealed = linear(appearance=appearance).fit(flat(D_TRAIN))
+    C = np.rint(sealed.transform(flat(D)) * 255).astype(np.uint8)
+    assert look_random(low_bits(C, sealed.bit_planes_))
+
+
+@pytest.mark.parametrize("broken", ["plain", "padded with zeros", "one keystream"])
+def test_what_is_not_encrypted_does_not_look_random(broken, ciphertexts, fitted):
+    C = np.rint(ciphertexts * 255).astype(np.uint8)
+    if broken == "plain":
+        C = C & 0xC0 | D.reshape(len(D), -1) & 0x3F
+    elif broken == "padded with zeros":
+        C[:, 700:] &= 0xC0
+    else:
+        C = C & 0xC0 | C[:1] & 0x3F
+    assert not look_random(low_bits(C, fitted.bit_planes_))
+
+
+def tell_apart(first, second):
+    """Accuracy, on a half, of a classifier that learned on the other to tell two sets."""
+    both = np.concatenate([first[::2], second[::2], first[1::2], second[1::2]])
+    n = len(first) // 2
+    labels = np.repeat([0, 1, 0, 1], n)
+    bits = np.unpackbits(both, axis=1) - 0.5
+    learned = LogisticRegression(C=1e-3, max_iter=200).fit(bits[: 2 * n], labels[: 2 * n])
+    return learned.score(bits[2 * n :], labels[2 * n :])
+
+
+def two_images_of_a_label():
+    labels = LINEAR.predict(flat(D_TRAIN))
+    return [D_TRAIN[labels == 3][i] for i in (0, 1)]
+
+
+def ciphertexts_of_two_images(sealed, n):
+    return [
+        np.rint(sealed.transform(flat(np.repeat(image[np.newaxis], n, axis=0))) * 255).astype(
+            np.uint8
+        )
+        for image in two_images_of_a_label()
+    ]
+
+
+@pytest.mark.parametrize("appearance", ["noise", "compact"])
+def test_two_images_of_a_label_cannot_be_told_apart(appearance, monkeypatch):
+    monkeypatch.setattr(_seal, "fresh_bytes", np.random.default_rng(0).bytes)
+    sealed = linear(nonce="random", appearance=appearance).fit(flat(D_TRAIN))
+    first, second = ciphertexts_of_two_images(sealed, 200)
+    low, high = stats.binom.ppf([5e-4, 1 - 5e-4], 200, 0.5) / 200
+    assert low <= tell_apart(first, second) <= high
+
+
+@pytest.mark.parametrize("broken", ["plain lowest bits", "deterministic"])
+def test_a_broken_scheme_is_told_apart(broken):
+    nonce = "random" if broken == "plain lowest bits" else "content"
+    sealed = linear(nonce=nonce).fit(flat(D_TRAIN))
+    parts = ciphertexts_of_two_images(sealed, 200)
+    if nonce == "random":
+        plain = two_images_of_a_label()
+        parts = [C & 0xFE | (x.reshape(1, -1) > 60) for C, x in zip(parts, plain, strict=True)]
+    assert tell_apart(*parts) > 0.95
+
+
+# Keys.
+
+
+@pytest.mark.parametrize("match", ["label", "features"])
+def test_rekeyed_ciphertexts_open_with_the_new_key_alone(cnn, match, monkeypatch):
+    sealed = SealedEncryptor(KEY, cnn, match=match).fit(X)
+    C = sealed.transform(X_TEST)
+    asked = []
+    predict = sealed._predict
+    monkeypatch.setattr(
+        SealedEncryptor, "_predict", lambda self, pixels: (asked.append(pixels), predict(pixels))[1]
+    )
+    C_new = sealed.rekey(C, OTHER)
+    assert not any(np.array_equal(pixels, X_TEST) for pixels in asked)
+    np.testing.assert_array_equal(unseal(C_new, OTHER), X_TEST)
+    for images, key in ((C, OTHER), (C_new, KEY)):
+        with pytest.raises(NotSealedError):
+            unseal(images, key)
+    np.testing.assert_array_equal(cnn.predict(C_new), cnn.predict(X_TEST))
+    if match == "features":
+        distance = np.linalg.norm(cnn.features(C_new) - cnn.features(C), axis=1)
+        assert (distance / np.linalg.norm(cnn.features(C), axis=1)).max() <= 0.12 + 1e-5
+    assert sealed.key_ == KEY
+    with pytest.raises(NotSealedError):
+        sealed.rekey(C_new, OTHER)
+
+
+def test_rekeying_gives_what_the_new_key_would_have_given(fitted, ciphertexts):
+    C = linear(key=OTHER).fit(flat(D_TRAIN)).transform(flat(D))
+    np.testing.assert_array_equal(fitted.rekey(ciphertexts, OTHER), C)
+    np.testing.assert_array_equal(fitted.rekey(ciphertexts, bytes(32)), C)
+
+
+def test_rekeying_refuses_what_does_not_fit_any_more():
+    """The other encryptor had 16 bytes more, as it wrote no nonce."""
+    noise = np.random.default_rng(0).integers(0, 256, 1024, np.uint8)
+    images = [np.where(np.arange(1024) < n, noise, 0).astype(np.uint8) for n in range(300, 600)]
+    sizes = [len(compress(image.reshape(32, 32, 1), "webp")[1]) for image in images]
+    image = flat(images[next(i for i, size in enumerate(sizes) if 465 < size < 475)][np.newaxis])
+    tight = linear(bit_planes=4, kappa=0.0).fit(flat(D_TRAIN))
+    with_nonce = linear(bit_planes=4, kappa=0.0, nonce="random").fit(flat(D_TRAIN))
+    C = tight.transform(image)
+    with pytest.raises(TooLargeError, match="bit_planes=5 would"):
+        with_nonce.rekey(C, OTHER)
+    np.testing.assert_array_equal(with_nonce.inverse_transform(C), image)
+
+
+def test_rekeying_uses_the_files_key(fitted, ciphertexts, tmp_path):
+    OTHER.save(tmp_path / "key")
+    C = fitted.rekey(ciphertexts[:2], tmp_path / "key")
+    levels = np.rint(C * 255).astype(np.uint8).reshape(-1, 32, 32)
+    np.testing.assert_array_equal(unseal(levels, OTHER), D[:2].reshape(-1, 32, 32))
+
+
+@pytest.mark.parametrize("copy", ["pickle", "joblib", "skops"])
+@pytest.mark.parametrize("network", [False, True])
+def test_copies_encrypt_and_decrypt_alike(copy, network, cnn, tmp_path):
+    sealed = SealedEncryptor(KEY, cnn).fit(X) if network else linear().fit(flat(D_TRAIN))
+    images = X[:3] if network else flat(D[:3])
+    C = sealed.transform(images)
+    if copy == "pickle":
+        other = pickle.loads(pickle.dumps(sealed))
+    elif copy == "joblib":
+        joblib.dump(sealed, tmp_path / "sealed")
+        other = joblib.load(tmp_path / "sealed")
+    else:
+        dumped = skops.io.dumps(sealed)
+        untrusted = skops.io.get_untrusted_types(data=dumped)
+        assert all(name.startswith("ricsk.") for name in untrusted)
+        other = skops.io.loads(dumped, trusted=untrusted)
+    np.testing.assert_array_equal(other.transform(images), C)
+    np.testing.assert_array_equal(other.inverse_transform(C), images)
+
+
+@pytest.mark.parametrize("dumps", [pickle.dumps, skops.io.dumps])
+def test_a_key_by_reference_leaves_no_secret_in_what_is_saved(dumps, tmp_path):
+    sealed = linear(key=KEY.save(tmp_path / "key")).fit(flat(D_TRAIN))
+    sealed.transform(flat(D[:2]))
+    dumped = dumps(sealed)
+    for secret in (
+        bytes(range(32)),
+        KEY.derive("sealed/siv", length=64),
+        KEY.derive("sealed/tag"),
+        KEY.derive("sealed/noise"),
+    ):
+        assert secret[:16] not in dumped
+        assert secret[:16].hex().encode() not in dumped
+    assert secret[:16] not in pickle.dumps(sealed.patterns_)
+
+
+# With scikit-learn's tools.
+
+
+def test_the_users_own_line(cnn):
+    pipeline = Pipeline([("enc", SealedEncryptor(KEY, cnn)), ("clf", cnn)]).fit(X, Y)
+    np.testing.assert_array_equal(pipeline.predict(X_TEST), cnn.predict(X_TEST))
+
+
+def test_search_over_appearance_and_kappa():
+    pipeline = Pipeline([("enc", linear()), ("clf", LINEAR)])
+    grid = {"enc__appearance": ["noise", "compact"], "enc__kappa": [0.0, 1.0]}
+    plain = flat(D_TRAIN[:60])
+    search = GridSearchCV(pipeline, grid, cv=2).fit(plain, LINEAR.predict(plain))
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], 1.0)
+
+
+def test_the_classifier_is_fitted_if_it_is_not_frozen():
+    classifier = LogisticRegression(max_iter=2000, C=0.01)
+    sealed = linear(classifier=classifier).fit(flat(D_TRAIN), DIGIT_LABELS[:600])
+    np.testing.assert_array_equal(
+        sealed.classifier_.predict(sealed.transform(flat(D))), LINEAR.predict(flat(D))
+    )
+    assert not hasattr(classifier, "coef_")
+    with pytest.raises(ValueError, match=r"requires y to be passed.*FrozenEstimator"):
+        sealed.fit(flat(D_TRAIN))
+
+
+def test_the_cloud_half_computes_the_features_and_has_no_key(cnn):
+    private = PrivateClassifier(SealedEncryptor(KEY, match="features"), cnn).fit(X, Y)
+    cloud, C = private.cloud_half(), private.encrypt(X_TEST)
+    np.testing.assert_array_equal(cloud.predict(C), cnn.predict(X_TEST))
+    plain, read = cnn.features(X_TEST), cloud.transform(C)
+    distances = np.linalg.norm(read[:, np.newaxis] - plain, axis=2)
+    np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(len(X_TEST)))
+    assert bytes(range(32)) not in pickle.dumps(cloud)
+    np.testing.assert_array_equal(private.decrypt(C), X_TEST)
+    without = PrivateClassifier(linear(), LINEAR).fit(flat(D), DIGIT_LABELS[600:630])
+    assert not hasattr(without.cloud_half(), "transform")
+
+
+def test_batches_are_those_of_the_whole(fitted, ciphertexts, tmp_path, capsys):
+    np.save(tmp_path / "X.npy", flat(D))
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    parts = list(fitted.transform_batches(mapped, batch_size=8))
+    assert [len(part) for part in parts] == [8, 8, 8, 6]
+    np.testing.assert_array_equal(np.concatenate(parts), ciphertexts)
+    made = fitted.transform_batches(part for part in np.split(flat(D), 5))
+    np.testing.assert_array_equal(next(made), ciphertexts[:6])
+    np.testing.assert_array_equal(np.concatenate(list(made)), ciphertexts[6:])
+    assert capsys.readouterr().err == ""
+    list(fitted.transform_batches(mapped, verbose=1))
+    assert "1/1" in capsys.readouterr().err
+
+
+def test_batches_are_made_one_by_one(fitted):
+    def images():
+        yield flat(D[:2])
+        raise AssertionError("the second batch was asked for")
+
+    assert len(next(fitted.transform_batches(images()))) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("match", "all"),
+        ("tolerance", 0.0),
+        ("appearance", "plain"),
+        ("bit_planes", 8),
+        ("bit_planes", 0),
+        ("kappa", -1.0),
+        ("amplitude", 1.1),
+        ("codec", "jpeg"),
+        ("nonce", "none"),
+    ],
+)
+def test_parameters_are_checked(parameter, value):
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
+        linear(**{parameter: value}).fit(flat(D_TRAIN))
+
+
+def test_a_classifier_that_says_labels_alone_is_refused():
+    X = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    y = np.arange(20) % 2
+    silent = VotingClassifier([("a", GaussianNB()), ("b", GaussianNB())], voting="hard")
+    with pytest.raises(ValueError, match="labels alone"):
+        SealedEncryptor(SecretKey(bytes(32)), silent).fit(X, y)
