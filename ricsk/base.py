@@ -25,32 +25,9 @@ from ricsk.images import (
     describe,
     validate_images,
 )
-from ricsk.keys import SecretKey
+from ricsk.keys import KeyedMixin, KeyParameter, SecretKey
 
 __all__ = ["BaseImageEncryptor"]
-
-
-class _KeyParameter:
-    """A constructor parameter that never holds a key as bare bytes, which would print themselves.
-
-    A path stays a path until `fit`, so that making an estimator reads no file.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        try:
-            return instance.__dict__[self.name]
-        except KeyError:
-            raise AttributeError(f"{type(instance).__name__} has no {self.name} yet") from None
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        if isinstance(value, bytes | bytearray):
-            value = SecretKey(bytes(value))
-        instance.__dict__[self.name] = value
 
 
 def _is_recoverable(encryptor: BaseImageEncryptor) -> bool:
@@ -60,7 +37,9 @@ def _is_recoverable(encryptor: BaseImageEncryptor) -> bool:
     return True
 
 
-class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseImageEncryptor(
+    KeyedMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base of all image encryptors: a transformer from images to ciphertext images and back.
 
     A scheme overrides `_fit_scheme`, `_encrypt` and `_decrypt`, and `_why_not_recoverable` where
@@ -84,7 +63,7 @@ class BaseImageEncryptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "value_range": [tuple, list, None],
     }
 
-    key = _KeyParameter()
+    key = KeyParameter()
     key_: SecretKey
     image_shape_in_: ImageShape
     ciphertext_shape_: ImageShape

@@ -1,109 +1,104 @@
-"""Secret keys, and everything random that is made of them.
+"""`SecretKey`: 32 secret bytes that never print themselves."""
 
-A `SecretKey` is 32 secret bytes that never print themselves. A `Keystream` is the random bytes,
-numbers and permutations that follow from a key and a purpose; the same key and purpose give the
-same stream on every machine. The user guide's page on keys specifies both to the byte.
-"""
-
-import base64
-import builtins
-import hashlib
 import hmac
-import math
-import operator
 import os
 import re
-import secrets
-import shlex
-import stat
 import unicodedata
-import warnings
-from datetime import UTC, datetime
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
-import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from numpy.typing import NDArray
 
 from ricsk.exceptions import KeyFileError, WrongKeyError
+from ricsk.keys._arguments import check_bytes, check_int, check_purpose
+from ricsk.keys._file import find_location_fault, find_path_fault, read_text, write_new
+from ricsk.keys._keystream import Keystream, fresh_bytes
+from ricsk.keys._text import KEY_BYTES, format_file, format_line, looks_like_key, scan
 
-__all__ = ["Keystream", "SecretKey"]
+__all__ = ["RAW_TYPES", "SecretKey", "find_key_fault"]
 
-_KEY_BYTES = 32
+RAW_TYPES = (bytes, bytearray, memoryview)
+
 _SALT_BYTES = 16
-_PASSPHRASE_KEY_ID = re.compile(r"[0-9a-f]{16}\.([0-9a-f]{32})")
-_TEXT = re.compile(r"RICSK-KEY-1-([A-Za-z0-9_-]{48})(?:\.([0-9a-f]{32}))?")
-_FILE = """\
-# A secret key of ricsk, made for image encryption.
-# Whoever can read this file can decrypt what was encrypted with it. Without it, nobody can.
-# Key id: {key_id}
-# Saved: {date}
-{text}
-"""
+_PASSPHRASE_KEY_ID = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{32}")
+
+# Some tools show the local variables of a traceback. So what may be a secret is deleted before an
+# error is raised, and the functions that look at it return faults instead of raising them.
 
 
 class SecretKey:
     """A secret key of 32 bytes that never prints itself.
 
-    Make one with `generate` and keep it with `save`, or make it of a passphrase with
-    `from_passphrase`. Every estimator takes it as its parameter ``key``.
+    Make one with `generate` and keep it with `save`, or make it from a passphrase with
+    `from_passphrase`. Every encryptor takes it as its parameter ``key``.
 
-    The secret does not appear in ``repr``, in the HTML view, in an exception or in the hash.
-    It leaves the object through `reveal`, `save` and, for some keys, **pickling**: a key of
-    `from_file` or `from_env` is pickled as a reference (where it is and which key id it has) and
-    read again on loading; a key that was generated, given as bytes or made of a passphrase is
-    pickled **with its secret bytes**, so that whoever gets the pickle of an estimator gets the key.
+    The secret does not appear in ``repr``, in the HTML view, in an exception or in the hash. It
+    leaves the object through `reveal`, `save` and, for some keys, **pickling**:
+
+    - A key read by `from_file` or `from_env`, or returned by `save`, is pickled as a reference:
+      where it is and which key id it has. It is read again on loading.
+    - Any other key (generated, made from bytes, text or a passphrase) is pickled **with its secret
+      bytes**. They are then in every pickle of an estimator with that key, and in the files that
+      ``joblib.dump(estimator)`` and ``Pipeline(memory=...)`` write, which on most systems **all
+      users of the machine may read** (mode 644). To keep them out, save the key first, and use what
+      `save` returns.
 
     A key cannot be changed. Copies, also deep ones, are the key itself. Two keys are equal if
     their secret bytes are.
 
     Parameters
     ----------
-    raw : bytes
-        The secret, exactly 32 bytes. They must be uniformly random; use `from_passphrase` for
-        anything that a person made up.
+    raw : bytes or bytearray
+        The secret, exactly 32 bytes, which are copied. They must be uniformly random; use
+        `from_passphrase` for anything that a person made up.
 
     Raises
     ------
     TypeError
-        If `raw` is not ``bytes``.
+        If `raw` is not bytes.
     ValueError
         If `raw` does not have 32 bytes.
 
     See Also
     --------
-    Keystream : The random bytes, numbers and permutations made of a key.
+    Keystream : The random bytes, numbers and permutations that follow from a key.
 
     Examples
     --------
     >>> from ricsk.keys import SecretKey
     >>> SecretKey(bytes(range(32)))
     SecretKey(key_id='c01603b676738217', source='bytes')
+
+    A pickle of an estimator contains the secret, unless its key is a reference:
+
+    >>> import os, pickle, tempfile
+    >>> from ricsk import PixelEncryptor
+    >>> secret = os.urandom(32)
+    >>> secret in pickle.dumps(PixelEncryptor(SecretKey(secret)))
+    True
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     key = SecretKey(secret).save(os.path.join(folder, "images.key"))
+    >>> secret in pickle.dumps(PixelEncryptor(key))
+    False
     """
 
     __slots__ = ("_key_id", "_location", "_raw", "_salt", "_source")
 
     _raw: bytes
-    _salt: bytes  # empty unless the key was made of a passphrase
+    _salt: bytes  # empty unless the key was made from a passphrase
     _source: str
     _location: str | None  # of the file or environment variable
     _key_id: str
 
-    def __init__(self, raw: bytes) -> None:
-        self._fill(raw, b"", "bytes")
+    def __init__(self, raw: bytes | bytearray | memoryview) -> None:
+        fault = _find_raw_fault(raw)
+        if fault is not None:
+            del raw
+            raise fault
+        self._fill(bytes(raw), b"", "bytes")
 
     def _fill(self, raw: bytes, salt: bytes, source: str, location: str | None = None) -> None:
-        if not isinstance(raw, bytes):
-            raise TypeError(
-                f"a SecretKey is made of {_KEY_BYTES} bytes, got {type(raw).__name__}; "
-                "a passphrase goes through SecretKey.from_passphrase"
-            )
-        if len(raw) != _KEY_BYTES:
-            raise ValueError(f"a SecretKey is made of {_KEY_BYTES} bytes, got {len(raw)}")
         key_id = _hkdf(raw, b"ricsk/1 key id", 8).hex()
         if salt:
             key_id += "." + salt.hex()
@@ -124,6 +119,15 @@ class SecretKey:
         return key
 
     @classmethod
+    def _take(
+        cls, found: tuple[bytes, bytes] | str, where: str, source: str, location: str | None = None
+    ) -> Self:
+        """Make a key from what `scan` found."""
+        if isinstance(found, str):
+            raise KeyFileError(f"{where} {found}")
+        return cls._make(*found, source, location)
+
+    @classmethod
     def generate(cls) -> Self:
         """Make a new random key with the operating system's generator.
 
@@ -138,11 +142,11 @@ class SecretKey:
         >>> SecretKey.generate()
         SecretKey(key_id='...', source='generated')
         """
-        return cls._make(fresh_bytes(_KEY_BYTES), b"", "generated")
+        return cls._make(fresh_bytes(KEY_BYTES), b"", "generated")
 
     @classmethod
     def from_passphrase(cls, passphrase: str, *, key_id: str | None = None) -> Self:
-        """Make a key of a passphrase, with Argon2id.
+        """Make a key from a passphrase, with Argon2id.
 
         The passphrase is brought to Unicode's form NFC, so that two ways to type an accent are
         one passphrase, and encoded as UTF-8; nothing is stripped or folded. Argon2id runs with
@@ -165,7 +169,7 @@ class SecretKey:
         Raises
         ------
         TypeError
-            If `passphrase` is not a ``str``.
+            If `passphrase` or `key_id` is not a ``str``.
         ValueError
             If `passphrase` is empty, or `key_id` is not that of a passphrase's key.
         WrongKeyError
@@ -183,26 +187,15 @@ class SecretKey:
         >>> again == key
         True
         """
-        if not isinstance(passphrase, str):
-            raise TypeError(f"a passphrase is a str, got {type(passphrase).__name__}")
-        if not passphrase:
-            raise ValueError("the passphrase is empty")
-        if key_id is None:
-            salt = fresh_bytes(_SALT_BYTES)
-        else:
-            match = _PASSPHRASE_KEY_ID.fullmatch(key_id)
-            if match is None:
-                raise ValueError(
-                    "key_id must be that of a key made of a passphrase: 16 hexadecimal digits, "
-                    "a dot, and 32 more (the salt)"
-                )
-            salt = bytes.fromhex(match[1])
-        kdf = Argon2id(salt=salt, length=_KEY_BYTES, iterations=3, lanes=4, memory_cost=64 * 1024)
-        # surrogatepass: the error of a lone surrogate would carry the passphrase
-        secret = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
-        key = cls._make(kdf.derive(secret), salt, "passphrase")
+        fault = _find_passphrase_fault(passphrase, key_id)
+        if fault is not None:
+            del passphrase, key_id
+            raise fault
+        salt = fresh_bytes(_SALT_BYTES) if key_id is None else bytes.fromhex(key_id[-32:])
+        key = cls._make(_stretch(passphrase, salt), salt, "passphrase")
+        del passphrase
         if key_id is not None and key.key_id != key_id:
-            raise WrongKeyError(f"the passphrase is not the one of the key with id {key_id!r}")
+            raise WrongKeyError(f"the passphrase is not that of the key with id {key_id!r}")
         return key
 
     @classmethod
@@ -224,15 +217,19 @@ class SecretKey:
         Warns
         -----
         UserWarning
-            If other users of the machine may read the file (POSIX systems only).
+            If the file belongs to another user than this one and root, or others may read or
+            change it (POSIX systems only).
 
         Raises
         ------
-        FileNotFoundError
-            If no file is there. The message does not repeat `path`, which may be a passphrase
-            given by mistake.
+        TypeError
+            If `path` is not a path. A number, which would be that of an open file, is not.
+        KeyFileNotFoundError
+            If no file is there; it is a `FileNotFoundError` too. The message does not repeat
+            `path`, which may be a secret given by mistake.
         KeyFileError
-            If the file does not hold exactly one undamaged key of this format.
+            If `path` is that of a folder, a pipe or a device, or the file does not hold exactly
+            one undamaged key of this format.
 
         Examples
         --------
@@ -244,25 +241,53 @@ class SecretKey:
         ...     SecretKey.from_file(path) == saved
         True
         """
-        path = _path(path)
-        if not os.path.isfile(path):
-            raise FileNotFoundError(
-                "there is no key file at the path given. A str is taken for the path of a key "
-                "file; a passphrase goes through SecretKey.from_passphrase"
-            )
+        fault = find_location_fault(path)
+        if fault is not None:
+            del path
+            raise fault
         path = os.path.abspath(path)
-        with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read()
-        if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
-            warnings.warn(
-                f"other users of this machine may read the key file {path!r}; to keep it to "
-                f"yourself, run: chmod 600 {shlex.quote(path)}",
-                stacklevel=2,
-            )
-        # errors="replace": the error of a byte that is not UTF-8 would carry the file's content
-        text = content.decode("utf-8-sig", errors="replace")
-        return cls._make(*_parse(text, f"the key file {path!r}"), "file", path)
+        return cls._take(scan(read_text(path)), f"the key file {path!r}", "file", path)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read a key from the text that `reveal` returned.
+
+        Use it where a program hands you the text, such as a keyring or a server's secret store.
+        What you read from a file or an environment variable is better read by `from_file` or
+        `from_env`: their keys are pickled as references, and a key read from text is pickled
+        **with its secret bytes**.
+
+        Parameters
+        ----------
+        text : str
+            What `reveal` returned, or the content of a key file.
+
+        Returns
+        -------
+        SecretKey
+            The key.
+
+        Raises
+        ------
+        TypeError
+            If `text` is not a ``str``.
+        KeyFileError
+            If `text` does not hold exactly one undamaged key.
+
+        Examples
+        --------
+        >>> from ricsk.keys import SecretKey
+        >>> key = SecretKey.generate()
+        >>> SecretKey.from_text(key.reveal()) == key
+        True
+        """
+        if not isinstance(text, str):
+            given = type(text).__name__
+            del text
+            raise TypeError(f"text must be a str that SecretKey.reveal returned, got {given}")
+        found = scan(text)
+        del text
+        return cls._take(found, "the text given", "text")
 
     @classmethod
     def from_env(cls, name: str) -> Self:
@@ -283,6 +308,8 @@ class SecretKey:
 
         Raises
         ------
+        TypeError
+            If `name` is not a ``str``.
         KeyFileError
             If the variable is not set, or does not hold exactly one undamaged key. The message
             does not repeat the `name` of a variable that is not set, which may be the key given
@@ -297,14 +324,26 @@ class SecretKey:
         SecretKey(key_id='...', source='environment')
         >>> del os.environ["IMAGES_KEY"]
         """
-        if name not in os.environ:
-            raise KeyFileError("no environment variable of the name given is set")
-        raw, salt = _parse(os.environ[name], f"the environment variable {name}")
-        return cls._make(raw, salt, "environment", name)
+        if not isinstance(name, str):
+            given = type(name).__name__
+            del name
+            raise TypeError(f"name must be the name of an environment variable, a str, got {given}")
+        text = _read_variable(name)
+        if text is None:
+            advice = (
+                "name is a key as text; read it with SecretKey.from_text"
+                if looks_like_key(name)
+                else "give the name of one that holds what SecretKey.reveal returned"
+            )
+            del name
+            raise KeyFileError(f"no environment variable of the name given is set: {advice}")
+        found = scan(text)
+        del text
+        return cls._take(found, f"the environment variable {name}", "environment", name)
 
     @classmethod
     def coerce(cls, key: "SecretKey | bytes | str | os.PathLike[str] | None") -> "SecretKey":
-        """Make a key of whatever an estimator was given as ``key``.
+        """Make a key from what an encryptor was given as ``key``.
 
         Parameters
         ----------
@@ -319,10 +358,10 @@ class SecretKey:
         Raises
         ------
         ValueError
-            If `key` is None or ``bytes`` of another length.
+            If `key` is None or bytes of another length.
         TypeError
             If `key` is of any other type.
-        FileNotFoundError, KeyFileError
+        KeyFileNotFoundError, KeyFileError
             As `from_file`.
 
         Examples
@@ -332,26 +371,21 @@ class SecretKey:
         >>> SecretKey.coerce(key) is key
         True
         """
+        fault = find_key_fault(key)
+        if fault is not None:
+            del key
+            raise fault
         if isinstance(key, SecretKey):
             return key
-        if isinstance(key, bytes):
+        if isinstance(key, RAW_TYPES):
             return cls(key)
-        if isinstance(key, str | os.PathLike):
-            return cls.from_file(key)
-        if key is None:
-            raise ValueError(
-                "no key was given. Make one with key=SecretKey.generate() and keep it with "
-                "key.save(path); without it, what it encrypts is lost"
-            )
-        raise TypeError(
-            "key must be a SecretKey, bytes, or the path of a key file, got " + type(key).__name__
-        )
+        return cls.from_file(key)  # type: ignore[arg-type]
 
     @property
     def key_id(self) -> str:
         """Public name of the key, from which the key cannot be found.
 
-        16 hexadecimal digits; for a key made of a passphrase, followed by a dot and the 32
+        16 hexadecimal digits; for a key made from a passphrase, followed by a dot and the 32
         hexadecimal digits of the salt. A weak passphrase can be guessed with the help of its
         key id, as with any password hash.
         """
@@ -360,14 +394,14 @@ class SecretKey:
     def reveal(self) -> str:
         """Return the secret as one line of text.
 
-        This is the only way to get the secret as text. Use it to fill an environment variable
-        or a secret store, from which `from_env` reads it; do not print it in a notebook, which
-        saves what it prints.
+        This is the only way to get the secret as text. Use it to fill an environment variable,
+        which `from_env` reads, or a secret store, whose text `from_text` reads; do not print it in
+        a notebook, which saves what it prints.
 
         Returns
         -------
         str
-            ``"RICSK-KEY-1-"`` and 48 characters; for a key made of a passphrase, followed by a
+            ``"RICSK-KEY-1-"`` and 48 characters; for a key made from a passphrase, followed by a
             dot and the 32 hexadecimal digits of the salt.
 
         Examples
@@ -376,8 +410,7 @@ class SecretKey:
         >>> len(SecretKey.generate().reveal())
         60
         """
-        body = base64.urlsafe_b64encode(self._raw + _checksum(self._raw, self._salt)).decode()
-        return f"RICSK-KEY-1-{body}" + (f".{self._salt.hex()}" if self._salt else "")
+        return format_line(self._raw, self._salt)
 
     def save(self, path: str | os.PathLike[str]) -> Self:
         """Write the key to a new file that only its owner may read.
@@ -397,6 +430,10 @@ class SecretKey:
         ------
         FileExistsError
             If something is at `path` already.
+        FileNotFoundError
+            If the folder is not there.
+        TypeError
+            If `path` is not a path.
 
         Examples
         --------
@@ -407,24 +444,11 @@ class SecretKey:
         >>> key
         SecretKey(key_id='...', source='file')
         """
-        path = _path(path)
-        date = datetime.now(UTC).date().isoformat()
-        content = _FILE.format(key_id=self._key_id, date=date, text=self.reveal())
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            raise FileExistsError(
-                f"{path!r} exists, and a key file is never overwritten: that would "
-                "lose the key in it. Save to another path, or move the file away first"
-            ) from None
-        try:
-            with open(descriptor, "w", encoding="ascii") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(path)
-            raise
+        fault = find_path_fault(path)
+        if fault is not None:
+            del path
+            raise fault
+        write_new(os.fspath(path), lambda: format_file(self._key_id, self.reveal()))
         return self.from_file(path)
 
     def derive(self, purpose: str, context: bytes = b"", length: int = 32) -> bytes:
@@ -452,6 +476,8 @@ class SecretKey:
 
         Raises
         ------
+        TypeError
+            If `purpose` is not a ``str``, `context` not bytes or `length` not an ``int``.
         ValueError
             If `purpose` or `length` is outside the values above.
 
@@ -466,11 +492,11 @@ class SecretKey:
         >>> key.derive("example", length=8).hex()
         '8b56b89bda623e29'
         """
-        if not (purpose and purpose.isascii() and purpose.isprintable()):
-            raise ValueError(f"purpose must be printable ASCII, got {purpose!r}")
+        purpose, context = check_purpose(purpose), check_bytes("context", context)
+        length = check_int("length", length)
         if not 1 <= length <= 255 * 32:
             raise ValueError(f"length must be from 1 to 8160 bytes, got {length}")
-        return _hkdf(self._raw, b"".join((b"ricsk/1/", purpose.encode(), b"\0", context)), length)
+        return _hkdf(self._raw, b"ricsk/1/" + purpose.encode() + b"\0" + context, length)
 
     def keystream(self, purpose: str, context: bytes = b"") -> "Keystream":
         """Open the stream of random numbers that this key has for one purpose.
@@ -490,6 +516,8 @@ class SecretKey:
 
         Raises
         ------
+        TypeError
+            If `purpose` is not a ``str`` or `context` not bytes.
         ValueError
             If `purpose` is empty or not printable ASCII.
 
@@ -536,6 +564,10 @@ class SecretKey:
     def __setstate__(self, state: dict[str, Any]) -> None:
         source = state["source"]
         if "raw" in state:
+            fault = _find_raw_fault(state["raw"])
+            if fault is not None:
+                del state
+                raise fault
             self._fill(state["raw"], state["salt"], source)
             return
         location, key_id = state["location"], state["key_id"]
@@ -550,328 +582,72 @@ class SecretKey:
         self._fill(found._raw, found._salt, source, location)
 
 
-class Keystream:
-    """Random bytes, numbers and permutations that follow from a key.
-
-    Made by `SecretKey.keystream`. The bytes are the ChaCha20 keystream with an all-zero nonce
-    and the counter starting at 0; every other draw is made of the next bytes of the stream, in
-    little-endian order, so that each draw continues where the last one ended. All draws are
-    unbiased and the same on every machine.
-
-    A keystream cannot be pickled or copied, since both streams would then give the same
-    numbers. Open it again from its key instead.
-
-    Parameters
-    ----------
-    key : bytes
-        The 32 bytes of the ChaCha20 key, used for nothing else.
-    purpose : str
-        What the stream is for; shown in ``repr``.
-
-    See Also
-    --------
-    SecretKey.keystream : Opens a keystream.
-
-    References
-    ----------
-    RFC 8439, ChaCha20 and Poly1305 for IETF Protocols, section 2.4.
-
-    Examples
-    --------
-    >>> from ricsk.keys import SecretKey
-    >>> stream = SecretKey(bytes(range(32))).keystream("example")
-    >>> stream.permutation(5)
-    array([3, 4, 1, 2, 0])
-    >>> stream
-    Keystream(purpose='example', position=40)
-    """
-
-    __slots__ = ("_encryptor", "_position", "_purpose")
-
-    def __init__(self, key: builtins.bytes, purpose: str) -> None:
-        # cryptography's "nonce" is RFC 8439's counter followed by its nonce
-        self._encryptor = Cipher(ChaCha20(key, nonce=bytes(16)), mode=None).encryptor()
-        self._position = 0
-        self._purpose = purpose
-
-    def bytes(self, n: int) -> builtins.bytes:
-        """Draw bytes.
-
-        Parameters
-        ----------
-        n : int
-            How many, 0 or more.
-
-        Returns
-        -------
-        bytes
-            The next `n` bytes of the stream.
-
-        Raises
-        ------
-        ValueError
-            If `n` is negative, or the stream would pass 2**38 bytes, where ChaCha20's counter
-            ends.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").bytes(4).hex()
-        'cc3db924'
-        """
-        n = _count("n", n)
-        if self._position + n > 2**38:
-            raise ValueError("a keystream ends after 2**38 bytes")
-        self._position += n
-        return self._encryptor.update(bytes(n))
-
-    def _words(self, n: int, width: int) -> NDArray[np.unsignedinteger[Any]]:
-        return np.frombuffer(self.bytes(n * width), dtype=f"<u{width}")
-
-    def uint8(self, size: int | tuple[int, ...]) -> NDArray[np.uint8]:
-        """Draw bytes as an array.
-
-        Parameters
-        ----------
-        size : int or tuple of int
-            Shape of the array.
-
-        Returns
-        -------
-        ndarray of uint8, of shape `size`
-            The next bytes of the stream, in C order; uniform on 0..255.
-
-        Raises
-        ------
-        ValueError
-            If a dimension is negative.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").uint8((2, 2))
-        array([[204,  61],
-               [185,  36]], dtype=uint8)
-        """
-        shape = _shape(size)
-        return np.frombuffer(bytearray(self.bytes(math.prod(shape))), np.uint8).reshape(shape)
-
-    def random(self, size: int | tuple[int, ...]) -> NDArray[np.float64]:
-        """Draw uniform floats on [0, 1).
-
-        Each is made of one 8-byte word ``w``, as ``(w >> 11) * 2**-53``.
-
-        Parameters
-        ----------
-        size : int or tuple of int
-            Shape of the array.
-
-        Returns
-        -------
-        ndarray of float64, of shape `size`
-            The floats, in C order; multiples of 2**-53.
-
-        Raises
-        ------
-        ValueError
-            If a dimension is negative.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").random(2)
-        array([0.86592172, 0.50758271])
-        """
-        shape = _shape(size)
-        words = self._words(math.prod(shape), 8)
-        return (words >> 11).astype(np.float64).reshape(shape) * 2.0**-53
-
-    def integers(self, high: int, size: int | tuple[int, ...]) -> NDArray[np.int64]:
-        """Draw uniform integers x with 0 <= x < `high`.
-
-        Each is made of one word of ``b`` bytes, ``b`` being the smallest of 1, 2, 4 and 8 with
-        ``256**b >= high``. A word at or above the largest multiple of `high` that is not above
-        ``256**b`` is skipped; of any other the integer is its remainder modulo `high`.
-
-        Parameters
-        ----------
-        high : int
-            From 1 to 2**63.
-        size : int or tuple of int
-            Shape of the array.
-
-        Returns
-        -------
-        ndarray of int64, of shape `size`
-            The integers, in C order.
-
-        Raises
-        ------
-        ValueError
-            If `high` is out of range or a dimension is negative.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").integers(6, size=(2, 3)) + 1
-        array([[1, 2, 6],
-               [1, 2, 6]])
-        """
-        shape = _shape(size)
-        high = operator.index(high)
-        if not 1 <= high <= 2**63:
-            raise ValueError(f"high must be from 1 to 2**63, got {high}")
-        width = next(b for b in (1, 2, 4, 8) if 256**b >= high)
-        last = 256**width // high * high - 1
-        out = np.empty(math.prod(shape), np.int64)
-        filled = 0
-        while filled < out.size:
-            # as many words as integers are missing: what one word at a time would have consumed
-            words = self._words(out.size - filled, width).astype(np.uint64)
-            words = words[words <= last]
-            out[filled : filled + words.size] = words % high
-            filled += words.size
-        return out.reshape(shape)
-
-    def permutation(self, n: int) -> NDArray[np.int64]:
-        """Draw one permutation of 0..n-1.
-
-        Parameters
-        ----------
-        n : int
-            0 or more.
-
-        Returns
-        -------
-        ndarray of int64, of shape (n,)
-            As the only row of ``permutations(n, 1)``.
-
-        Raises
-        ------
-        ValueError
-            If `n` is negative.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").permutation(5)
-        array([3, 4, 1, 2, 0])
-        """
-        return self.permutations(n, 1)[0]
-
-    def permutations(self, n: int, size: int) -> NDArray[np.int64]:
-        """Draw permutations of 0..n-1, one after the other.
-
-        Each is made of `n` 8-byte words: element ``i`` is the index of the ``i``-th smallest. If
-        two of the `n` words are equal, all `n` are skipped and the next `n` are taken.
-
-        Parameters
-        ----------
-        n : int
-            0 or more.
-        size : int
-            How many permutations, 0 or more.
-
-        Returns
-        -------
-        ndarray of int64, of shape (size, n)
-            A permutation in each row; all ``n!`` are equally likely.
-
-        Raises
-        ------
-        ValueError
-            If `n` or `size` is negative.
-
-        Examples
-        --------
-        >>> from ricsk.keys import SecretKey
-        >>> SecretKey(bytes(range(32))).keystream("example").permutations(4, 2)
-        array([[3, 1, 2, 0],
-               [0, 1, 2, 3]])
-        """
-        n, size = _count("n", n), _count("size", size)
-        out = np.empty((size, n), np.int64)
-        filled = 0
-        while filled < size:
-            words = self._words((size - filled) * n, 8).reshape(size - filled, n)
-            order = words.argsort(axis=1)  # any sort will do: rows with equal words are dropped
-            ranked = np.take_along_axis(words, order, axis=1)
-            order = order[(ranked[:, 1:] != ranked[:, :-1]).all(axis=1)]
-            out[filled : filled + len(order)] = order
-            filled += len(order)
-        return out
-
-    def __repr__(self) -> str:
-        return f"Keystream(purpose={self._purpose!r}, position={self._position})"
-
-    def __getstate__(self) -> NoReturn:
-        raise TypeError(
-            "a Keystream cannot be pickled or copied: both would give the same numbers. Keep the "
-            "SecretKey and open its keystream again"
+def find_key_fault(key: Any) -> Exception | None:
+    """Say why something cannot be used as a key, without repeating it. No file is read."""
+    if isinstance(key, SecretKey):
+        return None
+    if isinstance(key, RAW_TYPES):
+        return _find_raw_fault(key)
+    if isinstance(key, str | os.PathLike):
+        return find_location_fault(key)
+    if key is None:
+        return ValueError(
+            "no key was given. Make one with key=SecretKey.generate() and keep it with "
+            "key.save(path); without it, what it encrypts is lost"
         )
+    return TypeError(
+        "key must be a SecretKey, its 32 bytes, or the path of a key file, got "
+        f"{type(key).__name__}. A passphrase goes through SecretKey.from_passphrase, and what "
+        "SecretKey.reveal returned through SecretKey.from_text"
+    )
 
 
-def fresh_bytes(n: int) -> bytes:
-    """Draw secret bytes that no key repeats, from the operating system.
+def _find_raw_fault(raw: Any) -> Exception | None:
+    if not isinstance(raw, RAW_TYPES):
+        return TypeError(
+            f"a SecretKey is made from {KEY_BYTES} bytes, got {type(raw).__name__}. A passphrase "
+            "goes through SecretKey.from_passphrase, and what SecretKey.reveal returned through "
+            "SecretKey.from_text"
+        )
+    length = len(bytes(raw))
+    if length != KEY_BYTES:
+        return ValueError(
+            f"a SecretKey is made from {KEY_BYTES} bytes, got {length}. A passphrase goes through "
+            "SecretKey.from_passphrase"
+        )
+    return None
 
-    Parameters
-    ----------
-    n : int
-        How many.
 
-    Returns
-    -------
-    bytes
+def _find_passphrase_fault(passphrase: Any, key_id: Any) -> Exception | None:
+    if not isinstance(passphrase, str):
+        given = type(passphrase).__name__
+        return TypeError(f"passphrase must be a str, got {given}: decode it first")
+    if not passphrase:
+        return ValueError("passphrase is empty: give several random words")
+    if key_id is None:
+        return None
+    expected = "the key_id of a key made from a passphrase"
+    if not isinstance(key_id, str):
+        return TypeError(f"key_id must be a str, {expected}, got {type(key_id).__name__}")
+    if _PASSPHRASE_KEY_ID.fullmatch(key_id) is None:
+        return ValueError(
+            f"key_id must be {expected}: 16 hexadecimal digits, a dot, and 32 more (the salt)"
+        )
+    return None
 
-    Examples
-    --------
-    >>> from ricsk.keys import fresh_bytes
-    >>> len(fresh_bytes(16))
-    16
-    """
-    return secrets.token_bytes(n)
+
+def _stretch(passphrase: str, salt: bytes) -> bytes:
+    kdf = Argon2id(salt=salt, length=KEY_BYTES, iterations=3, lanes=4, memory_cost=64 * 1024)
+    # surrogatepass: the error of a lone surrogate would carry the passphrase
+    return kdf.derive(unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass"))
+
+
+def _read_variable(name: str) -> str | None:
+    try:
+        return os.environ.get(name)
+    except ValueError:  # a lone surrogate
+        return None
 
 
 def _hkdf(key: bytes, info: bytes, length: int) -> bytes:
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(key)
-
-
-def _checksum(raw: bytes, salt: bytes) -> bytes:
-    return hashlib.sha256(b"ricsk/1 checksum" + raw + salt).digest()[:4]
-
-
-def _parse(text: str, where: str) -> tuple[bytes, bytes]:
-    """Return the key and the salt in `text`, or say what is wrong without quoting it."""
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if len(lines) != 1:
-        raise KeyFileError(f"{where} must hold one line with a key, but holds {len(lines)}")
-    if not lines[0].startswith("RICSK-KEY-"):
-        raise KeyFileError(f"{where} holds no key of ricsk: that would start with RICSK-KEY-1-")
-    if not lines[0].startswith("RICSK-KEY-1-"):
-        raise KeyFileError(f"{where} holds a key made by a newer version of ricsk: upgrade ricsk")
-    match = _TEXT.fullmatch(lines[0])
-    if match is not None:
-        data, salt = base64.urlsafe_b64decode(match[1]), bytes.fromhex(match[2] or "")
-        raw, checksum = data[:_KEY_BYTES], data[_KEY_BYTES:]
-        if hmac.compare_digest(checksum, _checksum(raw, salt)):
-            return raw, salt
-    raise KeyFileError(f"the key in {where} is damaged: copy it again from where it was saved")
-
-
-def _path(path: str | os.PathLike[str]) -> str:
-    path = os.fspath(path)
-    if not isinstance(path, str):  # a path of bytes may be the key given by mistake
-        raise TypeError(f"the path of a key file is a str, got {type(path).__name__}")
-    return path
-
-
-def _count(name: str, value: int) -> int:
-    value = operator.index(value)
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more, got {value}")
-    return value
-
-
-def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(_count("size", n) for n in (size if isinstance(size, tuple) else (size,)))
