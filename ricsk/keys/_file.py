@@ -28,7 +28,7 @@ def find_path_fault(path: Any) -> Exception | None:
     if not os.fspath(path):
         return ValueError("path is empty: give the path of a key file")
     if "\0" in os.fspath(path):
-        return ValueError("path holds a zero character, which no path has: give that of a key file")
+        return ValueError("path contains a NUL character, which no path can: give another one")
     return None
 
 
@@ -43,9 +43,9 @@ def find_location_fault(path: Any) -> Exception | None:
         mode = None
     if mode is None and looks_like_key(os.fspath(path)):
         return KeyFileNotFoundError(
-            "this is a key as text, where the path of a key file was expected. Read it with "
-            "SecretKey.from_text, or put it into an environment variable and read that with "
-            "SecretKey.from_env"
+            "what was given is a key as text, not the path of a key file. Read it with "
+            "SecretKey.from_text; or put it into an environment variable or a file, and read that "
+            "with SecretKey.from_env or SecretKey.from_file"
         )
     if mode is None:
         return KeyFileNotFoundError(

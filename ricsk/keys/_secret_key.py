@@ -551,6 +551,7 @@ class SecretKey:
         return self
 
     def __setattr__(self, name: str, value: object) -> None:
+        del value
         raise AttributeError("a SecretKey cannot be changed")
 
     def __delattr__(self, name: str) -> None:
