@@ -130,6 +130,22 @@ class KeyedMixin:
     A search keeps and shows the parameters that it was given, in ``param_grid`` and
     ``cv_results_``, whatever becomes of them in an estimator. So keys as bytes are refused by
     `set_params`, which ends a search before there are results, although constructors take them.
+
+    See Also
+    --------
+    KeyParameter : The parameters that this is for.
+
+    Examples
+    --------
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> encryptor = PixelEncryptor(bytes(range(32)))
+    >>> encryptor.set_params(key=bytes(32))
+    Traceback (most recent call last):
+        ...
+    TypeError: set_params does not take key as bytes, which a search would keep and show in
+    cv_results_. Give it as SecretKey(raw)
+    >>> encryptor.set_params(key=SecretKey(bytes(32))).key.key_id
+    '...'
     """
 
     def set_params(self, **params: Any) -> Self:

@@ -109,7 +109,10 @@ def test_equality_and_hash(passphrase_key):
 
 
 def test_key_cannot_be_changed():
-    key = SecretKey(RAW)
+    raw = bytearray(RAW)
+    key = SecretKey(raw)
+    raw[:] = bytes(32)
+    assert key.reveal() == SecretKey(RAW).reveal()
     with pytest.raises(AttributeError):
         key.key_id = "0"
     with pytest.raises(AttributeError):
