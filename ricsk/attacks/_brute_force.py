@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.base import BaseImageEncryptor
-from ricsk.keys import KeyedMixin, KeyParameter, SecretKey
+from ricsk.keys import KeyedMixin, KeyParameter, SecretKey, UnusableKey
 
 __all__ = ["BruteForceAttack"]
 
@@ -120,6 +120,8 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
         rekey: Callable[[SecretKey], BaseImageEncryptor],
     ) -> None:
         keys = self.keys
+        if isinstance(keys, UnusableKey):
+            raise keys.make_fault()
         if isinstance(keys, Integral):
             rng = check_random_state(self.random_state)
             keys = [SecretKey(rng.bytes(32)) for _ in range(int(keys))]

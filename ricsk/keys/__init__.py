@@ -10,7 +10,8 @@ from ricsk._publish import publish
 from ricsk.keys._keystream import Keystream, fresh_bytes
 from ricsk.keys._parameter import KeyedMixin, KeyParameter
 from ricsk.keys._secret_key import SecretKey
+from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["KeyParameter", "KeyedMixin", "Keystream", "SecretKey", "fresh_bytes"]
+__all__ = ["KeyParameter", "KeyedMixin", "Keystream", "SecretKey", "UnusableKey", "fresh_bytes"]
 
 publish(globals())

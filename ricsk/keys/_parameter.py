@@ -5,8 +5,11 @@ import os
 from typing import Any, Self
 
 from ricsk.keys._secret_key import RAW_TYPES, SecretKey, find_key_fault
+from ricsk.keys._unusable import UnusableKey
 
 __all__ = ["KeyParameter", "KeyedMixin"]
+
+MIN_SECRET = 12
 
 
 class _KnownPath(str):
@@ -28,20 +31,25 @@ class KeyParameter:
     """A constructor parameter of an estimator that takes a key and never shows it.
 
     It is a descriptor, which the class body gives the parameter's name; ``__init__`` assigns the
-    parameter as usual. Whatever cannot be a key is refused on assignment, and errors do not repeat
-    it: a passphrase, the text of a key, or bytes in an array would show in ``repr``.
+    parameter as usual. Something that cannot be a key may still be a secret, such as a passphrase,
+    the text of a key, or its bytes in an array, and ``repr`` would show it. So it is refused on
+    assignment, by an error that does not repeat it.
 
-    ===========================  =====================================================
+    ===========================  =============================================================
     assigned                     kept
-    ===========================  =====================================================
+    ===========================  =============================================================
     a `SecretKey`, None          the same
     32 bytes                     a `SecretKey`
     the path of a key file       the path as a ``str``; the file is read by `fit`
-    anything else                refused
-    ===========================  =====================================================
+    anything else                nothing: it is refused at once; or if it is shorter than
+                                 12 characters or items, an `UnusableKey`, which `fit` refuses
+    ===========================  =============================================================
+
+    The exception for short values is there because scikit-learn's checks want constructors to take
+    them. `KeyedMixin` lets ``set_params`` refuse them, too.
 
     A path is refused if no file is there, but not once it has been accepted: an estimator can be
-    cloned and unpickled where its key file is not, and `fit` then fails.
+    cloned and unpickled on a machine without the key file, and `fit` then fails.
 
     Raises
     ------
@@ -80,11 +88,15 @@ class KeyParameter:
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:
-        fault = self.find_fault(value)
-        if fault is not None:
+        fault = None if isinstance(value, UnusableKey) else self.find_fault(value)
+        if fault is None:
+            kept = self.wrap(value)
+        elif _may_be_secret(value):
             del value  # which some tools show with a traceback
             raise fault
-        instance.__dict__[self.name] = self.wrap(value)
+        else:
+            kept = UnusableKey(value, fault)
+        instance.__dict__[self.name] = kept
 
     def find_fault(self, value: Any) -> Exception | None:
         """Say why a value is refused.
@@ -128,8 +140,9 @@ class KeyedMixin:
     """Mix-in for estimators with a `KeyParameter`, named before ``BaseEstimator``.
 
     A search keeps and shows the parameters that it was given, in ``param_grid`` and
-    ``cv_results_``, whatever becomes of them in an estimator. So keys as bytes are refused by
-    `set_params`, which ends a search before there are results, although constructors take them.
+    ``cv_results_``, whatever becomes of them in an estimator. So `set_params` refuses everything
+    that cannot be a key, and keys as bytes, although constructors take them. That ends a search
+    before there are results.
 
     See Also
     --------
@@ -166,23 +179,42 @@ class KeyedMixin:
             If a key cannot be used, or is given as bytes. Nothing is changed then.
         """
         for name, value in params.items():
-            parameter = getattr(type(self), name, None)
-            if isinstance(parameter, KeyParameter):
-                fault = parameter.find_fault(value) or _find_exposure(name, value)
-                if fault is not None:
-                    del params, value
-                    raise fault
+            fault = self._find_key_fault(name, value)
+            if fault is not None:
+                del params, value
+                raise fault
         return super().set_params(**params)  # type: ignore[misc]
 
+    def _find_key_fault(self, name: str, value: Any) -> Exception | None:
+        parameter = getattr(type(self), name, None)
+        if not isinstance(parameter, KeyParameter) or isinstance(value, UnusableKey):
+            return None
+        if isinstance(vars(self).get(name), UnusableKey) and not _may_be_secret(value):
+            return None  # scikit-learn's checks set again what they gave the constructor
+        fault = parameter.find_fault(value)
+        if fault is None and _shows(value):
+            return TypeError(
+                f"set_params does not take {name} as bytes, which a search would keep and show in "
+                "cv_results_. Give it as SecretKey(raw)"
+            )
+        return fault
 
-def _find_exposure(name: str, value: Any) -> Exception | None:
+
+def _shows(value: Any) -> bool:
     values = value if isinstance(value, list | tuple) else [value]
-    if not any(isinstance(each, RAW_TYPES) for each in values):
-        return None
-    return TypeError(
-        f"set_params does not take {name} as bytes, which a search would keep and show in "
-        "cv_results_. Give it as SecretKey(raw)"
-    )
+    return any(isinstance(each, RAW_TYPES) for each in values)
+
+
+def _may_be_secret(value: Any) -> bool:
+    """Tell whether a value is long enough for a secret: any bytes, or 12 characters or items."""
+    if isinstance(value, list | tuple) and any(map(_may_be_secret, value)):
+        return True
+    if isinstance(value, RAW_TYPES):
+        return True
+    try:
+        return len(os.fspath(value) if isinstance(value, os.PathLike) else value) >= MIN_SECRET
+    except TypeError:  # it has no length
+        return False
 
 
 def _is_infinite(value: Any) -> bool:

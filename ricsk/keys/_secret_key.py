@@ -15,6 +15,7 @@ from ricsk.keys._arguments import check_bytes, check_int, check_purpose
 from ricsk.keys._file import find_location_fault, find_path_fault, read_text, write_new
 from ricsk.keys._keystream import Keystream, fresh_bytes
 from ricsk.keys._text import KEY_BYTES, format_file, format_line, looks_like_key, scan
+from ricsk.keys._unusable import UnusableKey
 
 __all__ = ["RAW_TYPES", "SecretKey", "find_key_fault"]
 
@@ -587,6 +588,8 @@ def find_key_fault(key: Any) -> Exception | None:
     """Say why something cannot be used as a key, without repeating it. No file is read."""
     if isinstance(key, SecretKey):
         return None
+    if isinstance(key, UnusableKey):
+        return key.make_fault()
     if isinstance(key, RAW_TYPES):
         return _find_raw_fault(key)
     if isinstance(key, str | os.PathLike):

@@ -117,25 +117,29 @@ def test_keys_of_the_list_do_not_show(tmp_path):
     assert BruteForceAttack(30).keys == 30
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        SECRET,
-        SECRET_TEXT,
-        SecretKey(SECRET),
-        Path(SECRET_TEXT),
-        list(SECRET),
-        np.frombuffer(SECRET, np.uint8),
-        [SECRET_TEXT],
-        [SECRET[:31]],
-        [KEYS[0], SECRET_TEXT.encode()],
-        [[SECRET]],
-        {SECRET},
-        (key for key in [SECRET]),
-        [None],
-    ],
-    ids=str,
-)
+REFUSED = {
+    "bytes": SECRET,
+    "text": SECRET_TEXT,
+    "text as a path": Path(SECRET_TEXT),
+    "integers": list(SECRET),
+    "array": np.frombuffer(SECRET, np.uint8),
+    "texts": [SECRET_TEXT],
+    "short bytes": [SECRET[:31]],
+    "texts as bytes": [KEYS[0], SECRET_TEXT.encode()],
+    "lists": [[SECRET]],
+}
+FORGOTTEN = {
+    "key": SecretKey(SECRET),
+    "set": {SECRET},
+    "generator": (key for key in [SECRET]),
+    "short text": "hunter2",
+    "short texts": ["hunter2"],
+    "None": [None],
+    "number": [int.from_bytes(SECRET)],
+}
+
+
+@pytest.mark.parametrize("keys", REFUSED.values(), ids=REFUSED)
 def test_what_is_not_a_list_of_keys_is_refused_at_once(keys):
     for assign in (
         BruteForceAttack,
@@ -146,6 +150,19 @@ def test_what_is_not_a_list_of_keys_is_refused_at_once(keys):
             assign(keys)
         assert not shows_secret(str(caught.value))
     assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("keys", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_is_too_short_for_a_secret_is_forgotten_and_refused_by_fit(keys):
+    with pytest.raises((TypeError, ValueError)) as early:
+        BruteForceAttack().set_params(keys=keys)
+    attack = clone(BruteForceAttack(keys))
+    assert repr(attack) == f"BruteForceAttack(keys=<unusable {type(keys).__name__}>)"
+    encryptor = PixelEncryptor(RIGHT).fit(X)
+    with pytest.raises((TypeError, ValueError)) as late:
+        attack.fit(X, encryptor=encryptor)
+    assert str(early.value) == str(late.value)
+    assert_no_secret(late.value)
 
 
 def test_set_params_takes_no_bytes():

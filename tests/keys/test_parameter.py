@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,26 +68,37 @@ REFUSED = {
     "text of NumPy": np.str_(SECRET_TEXT),
     "text as a path": Path(SECRET_TEXT),
     "passphrase": SECRET.hex(),
+    "short passphrase": SECRET.hex()[:12],
     "passphrase with a NUL": SECRET.hex() + "\0",
     "passphrase with a lone surrogate": SECRET.hex() + "\ud800",
     "long text": SECRET.hex() * 200,
-    "empty text": "",
     "short bytes": SECRET[:31],
+    "no bytes": b"",
     "long bytearray": bytearray(SECRET + b"0"),
     "text as bytes": SECRET_TEXT.encode(),
     "memoryview": memoryview(SECRET)[:16],
     "array": np.frombuffer(SECRET, np.uint8),
     "list of int": list(SECRET),
+    "list of bytes": [SECRET],
     "tuple of bytes": (SECRET,),
+    "pickle": pickle.dumps(SecretKey(SECRET)),
+}
+# scikit-learn's checks want constructors to take such values.
+FORGOTTEN = {
+    "very short passphrase": "hunter2",
+    "name of no file": Path("hunter2"),
+    "empty text": "",
+    "folder": "/",
     "set": {SECRET},
     "dict": {"key": SECRET},
     "int": int.from_bytes(SECRET),
+    "short array": np.frombuffer(SECRET, np.uint8)[:11],
+    "array without dimensions": np.array(SECRET),
+    "empty list": [],
     "float": 0.5,
     "bool": True,
-    "function": lambda: SECRET,
+    "function": partial(print, SECRET),
     "class": SecretKey,
-    "folder": "/",
-    "pickle": pickle.dumps(SecretKey(SECRET)),
 }
 
 
@@ -103,6 +115,43 @@ def test_what_is_not_a_key_is_refused_at_once(assign, value):
     assert not shows_secret(str(error))
     assert error.__cause__ is error.__context__ is None
     assert_no_secret(error)
+
+
+@pytest.mark.parametrize("value", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_is_too_short_for_a_secret_is_forgotten_and_refused_by_fit(value):
+    changed = Scheme()
+    changed.key = value
+    for scheme in (Scheme(value), changed, clone(Scheme(value)), copies(Scheme(value))[1]):
+        assert repr(scheme) == f"Scheme(key=<unusable {type(value).__name__}>)"
+        shown = shown_by(scheme) + str(pickle.dumps(scheme))
+        assert not shows_secret(shown)
+        assert "hunter2" not in shown
+        with pytest.raises((ValueError, TypeError)) as caught:
+            scheme.fit(X, Y)
+        with pytest.raises(type(caught.value)) as coerced:
+            SecretKey.coerce(value)
+        assert str(caught.value) == str(coerced.value)
+        assert_no_secret(caught.value)
+        assert scheme.set_params(key=KEY).fit(X, Y).key_ == KEY
+
+
+@pytest.mark.parametrize("value", FORGOTTEN.values(), ids=FORGOTTEN)
+@pytest.mark.parametrize("way", ["set_params", "pipeline", "outer estimator"])
+def test_set_params_refuses_what_is_too_short_for_a_secret(way, value):
+    """A search would keep it and show it."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        ASSIGNMENTS[way](value)
+    assert_no_secret(caught.value)
+
+
+def test_unusable_key_may_be_replaced_by_another():
+    """As scikit-learn's checks do; but not by what may be a secret, or shows a key."""
+    scheme = Scheme("helloworld").set_params(key=3.0)
+    assert repr(scheme) == "Scheme(key=<unusable float>)"
+    assert scheme.set_params(**scheme.get_params()) is scheme
+    for value in (SECRET_TEXT, SECRET, [SECRET]):
+        with pytest.raises((ValueError, TypeError)):
+            scheme.set_params(key=value)
 
 
 def test_a_refusal_changes_nothing():
@@ -204,7 +253,9 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
-@pytest.mark.parametrize("value", [SECRET, bytearray(SECRET), SECRET_TEXT, list(SECRET)], ids=type)
+@pytest.mark.parametrize(
+    "value", [SECRET, bytearray(SECRET), SECRET_TEXT, list(SECRET), "hunter2"], ids=type
+)
 def test_searches_end_before_they_show_keys(make, value, capsys):
     pipeline = Pipeline([("enc", Scheme())])
     search = make(pipeline, {"enc__key": [KEY, value]})
