@@ -1,18 +1,20 @@
-"""`Estimator`: what every estimator of the package shares, whatever it does."""
+"""What the estimators of the package share, whatever they do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from ricsk._version import __version__
 from ricsk.exceptions import StateVersionError
+from ricsk.images import as_table
 
-__all__ = ["STATE_FORMAT", "Estimator"]
+__all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
 
 STATE_FORMAT = 1
 """Number of the layout of fitted states, which pickles, joblib and skops files hold.
@@ -23,9 +25,6 @@ parameter needs no new number, because a missing one gets its default. Then let 
 translate the old layout, keep the dump under ``tests/states`` that the old version wrote, and add
 one of the new.
 """
-
-# What scikit-learn keeps on an instance that is neither a parameter nor learnt.
-_CONFIGURATION = ("_metadata_request", "_sklearn_output_config", "_doc_link_module")
 
 
 class Estimator(BaseEstimator):
@@ -40,11 +39,13 @@ class Estimator(BaseEstimator):
         """Lend an unfitted twin, and take over what it has learnt once nothing went wrong.
 
         So an interrupted or failed `fit` leaves an estimator as it was: unfitted, or fitted as
-        before.
+        before. What was learnt before, whose names end in an underscore, the twin does not have;
+        parameters, and what scikit-learn keeps on an instance, it does.
         """
         twin = object.__new__(type(self))
-        kept = {*self.get_params(deep=False), *_CONFIGURATION}
-        twin.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        twin.__dict__.update(
+            {name: value for name, value in self.__dict__.items() if not name.endswith("_")}
+        )
         yield twin
         self.__dict__.clear()
         self.__dict__.update(twin.__dict__)
@@ -72,3 +73,29 @@ class Estimator(BaseEstimator):
             if parameter.default is not Parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
         super().__setstate__(state)
+
+
+class ImageTransformerMixin(TransformerMixin):
+    """A transformer whose images stay arrays, whatever `set_output` asks for.
+
+    A table holds flattened images alone; pandas would refuse others in words of its own.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("transform", "fit_transform"):
+            wrapped = getattr(cls, name, None)
+            if hasattr(wrapped, "__wrapped__") and not hasattr(wrapped, "keeps_images"):
+                setattr(cls, name, _keep_images(wrapped))
+
+
+def _keep_images(wrapped: Any) -> Callable[..., Any]:
+    """Go past the wrapper that scikit-learn put around a method, where images come out."""
+
+    @wraps(wrapped)
+    def method(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        flat = getattr(self, "flatten", False) or len(as_table(X).shape) == 2
+        return (wrapped if flat else wrapped.__wrapped__)(self, X, *args, **kwargs)
+
+    method.keeps_images = True  # type: ignore[attr-defined]  # functions have attributes
+    return method

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._estimator import Estimator
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier, TorchClassifier
 from ricsk.cloud import CloudHalf
 from ricsk.encryptors import EtCEncryptor
@@ -131,7 +131,7 @@ class PrivateClassifier(ClassifierMixin, Estimator):
             )
         classifier = clone(ConvMixerClassifier() if self.classifier is None else self.classifier)
         self.encryptor_ = clone(self.encryptor)
-        if self.encryptor_.learns_on == "plain":
+        if get_encryptor_tags(self.encryptor_).learns_on == "plain":
             self.encryptor_.set_params(classifier=classifier).fit(X, y)
             self.classifier_ = self.encryptor_.classifier_
         elif _takes_the_key(classifier, self.encryptor_):

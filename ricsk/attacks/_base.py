@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -12,12 +11,11 @@ from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ricsk._estimator import Estimator
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import ImageShape, ValueRange, check_images, describe
-from ricsk.keys import SecretKey
 
-__all__ = ["Adversary", "BaseAttack", "rekeyed"]
+__all__ = ["Adversary", "BaseAttack"]
 
 _UNIT_RANGE = ValueRange(0.0, 1.0)
 
@@ -234,17 +232,18 @@ class BaseAttack(Estimator):
         ricsk.exceptions.AttackNotApplicableError
             With the reason, if the attack would fail for a reason that says nothing of security.
         TypeError
-            If `encryptor` is no encryptor.
+            If `encryptor` is not an encryptor.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         """
         if not isinstance(encryptor, BaseImageEncryptor):
             raise TypeError(
-                f"encryptor={encryptor!r} is no encryptor of ricsk. From a pipeline, pass the step "
-                "that encrypts."
+                f"encryptor={encryptor!r} is not a ricsk encryptor. If it is inside a pipeline, "
+                "pass that step."
             )
         check_is_fitted(encryptor)
-        reason = self._why_not(encryptor)
+        keyless = self.adversary.keys != "same" and not get_encryptor_tags(encryptor).keyed
+        reason = "it has no key." if keyless else self._why_not(encryptor)
         if reason:
             raise AttackNotApplicableError(
                 f"{type(self).__name__} cannot be run against this {type(encryptor).__name__}: "
@@ -255,8 +254,8 @@ class BaseAttack(Estimator):
         self._keep_shapes(used, encryptor)
         if encryptor is not None and self.adversary.oracle:
             used["encrypt"] = encryptor.transform
-        if encryptor is not None and self.adversary.keys != "same":
-            used["rekey"] = partial(rekeyed, encryptor)
+        if isinstance(encryptor, KeyedEncryptor) and self.adversary.keys != "same":
+            used["rekey"] = encryptor.with_key
         self._fit(**used)
 
     def _fit(self, *args: Any, **kwargs: Any) -> None:
@@ -305,41 +304,6 @@ class BaseAttack(Estimator):
                 hidden = "the images behind the ciphertexts"
                 _check_shape(public_images, self.image_shape_, "public_images", hidden)
             self.image_shape_ = public_images.shape[1:]
-
-
-def rekeyed(encryptor: BaseImageEncryptor, key: SecretKey) -> BaseImageEncryptor:
-    """Make the same fitted encryptor under another key.
-
-    Its state holds nothing that is as good as a key, besides the key; so all that depends on the
-    key is made again when the state is set.
-
-    Parameters
-    ----------
-    encryptor : fitted encryptor
-        It is not changed.
-    key : SecretKey
-        The other key.
-
-    Returns
-    -------
-    encryptor
-        Of the same class, with the same fitted attributes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from ricsk import PixelEncryptor, SecretKey
-    >>> images = np.zeros((1, 8, 8, 3), np.uint8)
-    >>> ours, theirs = SecretKey.generate(), SecretKey.generate()
-    >>> encryptor = PixelEncryptor(ours).fit(images)
-    >>> expected = PixelEncryptor(theirs).fit_transform(images)
-    >>> bool((rekeyed(encryptor, theirs).transform(images) == expected).all())
-    True
-    """
-    state: Any = encryptor.__getstate__()
-    other = object.__new__(type(encryptor))
-    other.__setstate__({**state, "key": key, "key_": key})
-    return other
 
 
 def _read_labels(labels: ArrayLike, name: str, images: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -219,7 +218,7 @@ def brute_force_bound(
     assert isinstance(batch, ImageBatch)
     values = encryptor.value_range_
     plain = values.to_uint8(batch.pixels)
-    C = values.to_uint8(encryptor._encrypt(batch.pixels))
+    C = values.to_uint8(encryptor._encrypt(batch))
     constant = _constant(encryptor, C, n_directions, sigma, rng)
     wrong = np.stack([psnr(plain, X_wrong) for X_wrong in _decrypted(encryptor, C, keys)])
 
@@ -245,12 +244,8 @@ def _decrypted(
     encryptor: RICEncryptor, C: NDArray[np.uint8], keys: Sequence[SecretKey]
 ) -> Iterator[NDArray[np.uint8]]:
     """Decrypt with one key after the other; nothing that is fitted is fitted again."""
-    guess = copy.copy(encryptor)
     for key in keys:
-        guess.key_ = key
-        if guess.nonce == "fixed":
-            guess._make_fixed_masks(guess.fixed_passes_)
-        yield guess._decrypt(C)
+        yield encryptor.with_key(key)._decrypt(C)
 
 
 def _constant(
@@ -263,7 +258,7 @@ def _constant(
     """Estimate the root mean square, over values and images, of the norms of gradients."""
     if encryptor.nonce == "fixed":
         nonces = len(C) * [bytes(_NONCE_BYTES)]
-        labels = encryptor._predict(C)
+        labels = encryptor._reader.predict(C)
         masks, passes = encryptor._fixed_masks[labels], encryptor.fixed_passes_[labels]
     else:
         nonces, labels, passes = encryptor._read_header(C)

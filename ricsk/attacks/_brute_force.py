@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from ricsk.attacks._base import Adversary, BaseAttack
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.keys import KeyedMixin, KeyParameter, SecretKey, UnusableKey
 
 __all__ = ["BruteForceAttack"]
@@ -142,7 +142,9 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
         return found
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
-        return encryptor._why_not_recoverable()
+        if get_encryptor_tags(encryptor).recoverable:
+            return None
+        return "it has no inverse_transform, so no key brings its images back."
 
 
 def _decrypted(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

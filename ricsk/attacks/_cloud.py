@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm import trange
 
 from ricsk.attacks._base import Adversary
 from ricsk.attacks._network import NetworkAttack
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.images import ImageShape
 from ricsk.nae import view_classifier
 from ricsk.nn import Decoder
@@ -121,7 +120,7 @@ class CloudAttack(NetworkAttack):
         effort = self._effort()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         device = self._device()
-        view = copy.deepcopy(view_classifier(self.classifier, high=1.0)).float().to(device)
+        view = view_classifier(self.classifier, value_range=(0.0, 1.0)).float().to(device)
         hidden, public = (torch.from_numpy(images) for images in (ciphertexts, public_images))
         with torch.inference_mode():
             labels = torch.cat(
@@ -159,7 +158,7 @@ class CloudAttack(NetworkAttack):
         self.loss_ = float(loss.detach())
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
-        if encryptor.learns_on != "plain":
+        if get_encryptor_tags(encryptor).learns_on != "plain":
             return "its classifier reads ciphertexts alone, so it says nothing of images."
         return None
 

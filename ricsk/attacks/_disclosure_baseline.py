@@ -12,7 +12,7 @@ from torch import nn
 
 from ricsk.attacks._base import Adversary
 from ricsk.attacks._network import NetworkAttack
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.images import flattened_for
 from ricsk.nn import Decoder
 
@@ -146,6 +146,6 @@ class DisclosureBaseline(NetworkAttack):
         return super()._read(images, name)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
-        if encryptor.learns_on != "plain":
+        if get_encryptor_tags(encryptor).learns_on != "plain":
             return "its classifier reads ciphertexts alone, so it says nothing of public images."
         return None

@@ -24,7 +24,7 @@ from ricsk.audit._names import described, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
 from ricsk.audit._runs import AttackRun, SchemeRun
 from ricsk.audit._scores import righted, score
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import (
@@ -261,7 +261,7 @@ def _as_given(levels: NDArray[np.uint8], X: NDArray[Any]) -> NDArray[Any]:
 
 def _disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
     """Say what the classifier says of images, as whoever has it knows of their ciphertexts."""
-    if encryptor.learns_on == "ciphertexts":
+    if get_encryptor_tags(encryptor).learns_on == "ciphertexts":
         return part.y
     classifier = encryptor.classifier_
     return np.asarray(classifier.predict(flattened_for(classifier, part.X)))

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from ricsk.audit._names import encryptors_by_name
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier
 from ricsk.images import check_images, flattened_for, with_image_shape
 from ricsk.metrics import accuracy_drop, psnr
@@ -116,9 +116,10 @@ def compare(
         reader = shared if own is None else own
         private = PrivateClassifier(scheme, reader).fit(X_train, y_train)
         encryptor: Any = private.encryptor_
+        tags = get_encryptor_tags(encryptor)
         if id(reader) not in plain_predictions:
             plain = private.classifier_
-            if encryptor.learns_on == "ciphertexts":
+            if tags.learns_on == "ciphertexts":
                 plain = _fitted(reader, X_train, y_train, encryptor)
             plain_predictions[id(reader)] = plain.predict(flattened_for(plain, X_test))
         start = time.perf_counter()
@@ -131,7 +132,7 @@ def compare(
         rows.append(
             {
                 "scheme": name,
-                "learns_on": encryptor.learns_on,
+                "learns_on": tags.learns_on,
                 "accuracy": accuracy_score(y_test, predicted),
                 "accuracy_drop": accuracy_drop(y_test, plain_predictions[id(reader)], predicted),
                 "encrypt_ms": encrypt_ms,
@@ -157,7 +158,7 @@ def _fitted(classifier: Any, X: NDArray[Any], y: NDArray[Any], encryptor: Any) -
 
 def _recovered(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple[float, str]:
     """Decrypt: milliseconds for an image, and how well images come back."""
-    if not hasattr(encryptor, "inverse_transform"):
+    if not get_encryptor_tags(encryptor).recoverable:
         return np.nan, "no"
     start = time.perf_counter()
     back = encryptor.inverse_transform(C)

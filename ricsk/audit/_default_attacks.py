@@ -19,6 +19,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
+from ricsk.base import get_encryptor_tags
 
 __all__ = ["default_attacks"]
 
@@ -72,9 +73,10 @@ def default_attacks(
         GANAttack(**trained),
         SIAGANAttack(**trained),
     ]
-    if encryptor.learns_on == "plain":
+    tags = get_encryptor_tags(encryptor)
+    if tags.learns_on == "plain":
         classifier = FrozenEstimator(encryptor.classifier_)
-        discloses: Any = getattr(encryptor, "match", "label")
+        discloses: Any = tags.discloses
         result += [
             CloudAttack(classifier, **trained),
             DisclosureBaseline(classifier, discloses, **trained),

@@ -27,6 +27,7 @@ from torch.utils.data import TensorDataset
 
 from ricsk._estimator import Estimator
 from ricsk.images import ImageBatch, ImageShape, ValueRange, validate_images
+from ricsk.nae import register_view
 from ricsk.nn import ImageNetwork, build
 from ricsk.training import (
     OPTIMIZERS,
@@ -489,6 +490,27 @@ class _PixelNetwork(nn.Module):
 
     def forward_with_penalty(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         return self.network.forward_with_penalty(_scale(pixels))
+
+
+class _GivenLevels(nn.Module):
+    """What `decision_function` does to images that have these levels."""
+
+    def __init__(
+        self, classifier: TorchClassifier, value_range: tuple[float, float] | None
+    ) -> None:
+        super().__init__()
+        self.module = classifier.module_
+        # 8-bit values stand for [0, 1]; others are brought there from the range that was learnt.
+        low, high = (0.0, 1.0) if value_range is None else value_range
+        own = ValueRange(0.0, 1.0) if value_range is None else classifier.value_range_
+        self.scale = (high - low) / (own.high - own.low) / 255
+        self.shift = (low - own.low) / (own.high - own.low)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        return self.module(levels * self.scale + self.shift)
+
+
+register_view(TorchClassifier, _GivenLevels)
 
 
 def _scale(pixels: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import Pipeline
 
+from ricsk.base import get_encryptor_tags
 from ricsk.images import describe
 from ricsk.metrics._likeness import correlation, decibels, pixels_of
 
@@ -259,7 +260,7 @@ def encryption_scores(
     encryptor = parts.encryptor
     C = encryptor.transform(parts.images)
     scores = {}
-    if hasattr(encryptor, "inverse_transform"):
+    if get_encryptor_tags(encryptor).recoverable:
         scores["recovery_psnr"] = _recovery(parts, C)
     if hasattr(parts.behind, "predict"):
         scores["prediction_agreement"] = _agreement(parts, C)
@@ -309,5 +310,8 @@ def _taken_apart(estimator: Any, X: Any) -> _Parts:
 
 
 def _is_encryptor(step: Any) -> bool:
-    """Tell an encryptor, frozen or not, by what it has: its class is above this module."""
-    return hasattr(step, "learns_on") and hasattr(step, "transform")
+    try:
+        get_encryptor_tags(step)
+    except TypeError:
+        return False
+    return True

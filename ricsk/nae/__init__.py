@@ -7,19 +7,23 @@ where there is no such function.
 
 from ricsk._publish import publish
 from ricsk.nae._likeness import NoiseLikeness, noise_likeness
-from ricsk.nae._patterns import ClassPatterns
+from ricsk.nae._patterns import ClassPatterns, find_patterns
 from ricsk.nae._queries import find_noise_by_queries
+from ricsk.nae._reader import Reader
 from ricsk.nae._search import NoiseResult, find_noise
-from ricsk.nae._views import ClassifierView, view_classifier
+from ricsk.nae._views import ClassifierView, register_view, view_classifier
 
 __all__ = [
     "ClassPatterns",
     "ClassifierView",
     "NoiseLikeness",
     "NoiseResult",
+    "Reader",
     "find_noise",
     "find_noise_by_queries",
+    "find_patterns",
     "noise_likeness",
+    "register_view",
     "view_classifier",
 ]
 

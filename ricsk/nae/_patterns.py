@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ricsk.images import ImageShape
+from ricsk.nae._reader import Reader
 from ricsk.nae._views import ClassifierView
 
-__all__ = ["ClassPatterns"]
+__all__ = ["ClassPatterns", "find_patterns"]
 
 # How many images to learn from in a step, and to test on: as many values in all for any size of
 # image, because large images average their noise, and say as much in smaller numbers.
@@ -51,7 +55,7 @@ class ClassPatterns:
     >>> from ricsk.nae import ClassPatterns, view_classifier
     >>> X, y = load_digits(return_X_y=True)
     >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
-    >>> patterns = ClassPatterns.fit(view_classifier(classifier, high=16), (8, 8, 1))
+    >>> patterns = ClassPatterns.fit(view_classifier(classifier, value_range=(0, 16)), (8, 8, 1))
     >>> noise = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
     >>> classifier.predict(patterns.apply(noise, [0, 1, 2, 3, 4]).reshape(5, 64) * (16 / 255))
     array([0, 1, 2, 3, 4])
@@ -180,6 +184,43 @@ class ClassPatterns:
         """
         added = noise + self.patterns[np.asarray(targets)].astype(np.int16)
         return np.clip(added, 0, 255).astype(np.uint8)
+
+
+# The patterns found last, because a search over parameters needs them again.
+_FOUND: OrderedDict[str, ClassPatterns] = OrderedDict()
+_FOUND_BYTES = 1 << 26
+
+
+def find_patterns(
+    reader: Reader, image_shape: ImageShape, *, content: NDArray[np.uint8] | None, **settings: Any
+) -> ClassPatterns:
+    """Find class patterns, or remember those of an equal classifier, content and settings.
+
+    Parameters
+    ----------
+    reader : Reader
+        With a view.
+    image_shape, content, **settings
+        See `ClassPatterns.fit`.
+
+    Returns
+    -------
+    ClassPatterns
+    """
+    view = reader.view
+    assert view is not None
+    known = (reader.classifier, reader.value_range, reader.form, image_shape, content, settings)
+    try:
+        name = joblib.hash(known)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        # A classifier that cannot be pickled has no name to be remembered by.
+        return ClassPatterns.fit(view, image_shape, content=content, **settings)
+    if name not in _FOUND:
+        _FOUND[name] = ClassPatterns.fit(view, image_shape, content=content, **settings)
+    _FOUND.move_to_end(name)
+    while len(_FOUND) > 1 and sum(p.patterns.nbytes for p in _FOUND.values()) > _FOUND_BYTES:
+        _FOUND.popitem(last=False)
+    return _FOUND[name]
 
 
 class _Mixtures:

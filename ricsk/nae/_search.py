@@ -124,12 +124,11 @@ def find_noise(
     >>> X, y = load_digits(return_X_y=True)
     >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
     >>> noise = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
-    >>> found = find_noise(view_classifier(classifier, high=16), noise, [0, 1, 2, 3, 4])
+    >>> view = view_classifier(classifier, value_range=(0, 16))
+    >>> found = find_noise(view, noise, [0, 1, 2, 3, 4])
     >>> classifier.predict(found.pixels.reshape(5, 64) * (16 / 255))
     array([0, 1, 2, 3, 4])
-    >>> again = find_noise(
-    ...     view_classifier(classifier, high=16), noise[:1], [0], passes=found.passes[:1]
-    ... )
+    >>> again = find_noise(view, noise[:1], [0], passes=found.passes[:1])
     >>> np.array_equal(again.pixels, found.pixels[:1])
     True
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from ricsk.exceptions import NoViewError
 from ricsk.nae._estimators import VotingHead, affine_step, build_head
 
-__all__ = ["ClassifierView", "view_classifier"]
+__all__ = ["ClassifierView", "decides_by_scores", "register_view", "view_classifier"]
 
 
 class ClassifierView(nn.Module):
@@ -181,7 +182,11 @@ class _VotingView(ClassifierView):
 
 
 def view_classifier(
-    classifier: Any, *, low: float = 0.0, high: float = 255.0, feature_layer: str | None = None
+    classifier: Any,
+    *,
+    value_range: tuple[float, float] | None = None,
+    ndim: int | None = None,
+    feature_layer: str | None = None,
 ) -> ClassifierView:
     """Make an exact, differentiable view of a fitted classifier.
 
@@ -190,18 +195,23 @@ def view_classifier(
     classifier : object
         One of these, bare or in a `FrozenEstimator`:
 
-        - a classifier of this package, which is given levels as uint8 images;
+        - a classifier of this package;
         - a torch.nn.Module from floats on [0, 1] of shape (n, channels, height, width) to logits,
           whose classes are 0, 1, ..., seen in evaluation mode;
-        - a skorch NeuralNetClassifier with such a module, or with one that returns probabilities
-          for NLLLoss;
+        - a skorch NeuralNetClassifier whose module returns logits for CrossEntropyLoss, or
+          probabilities for NLLLoss;
         - a classifier of scikit-learn on flattened images: one with a linear decision function,
           `MLPClassifier`, `SVC` or `NuSVC`;
         - a `Pipeline` that ends in one of scikit-learn's, and whose earlier steps are
-          `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `PCA` or "passthrough".
-    low, high : float
-        What the levels 0 and 255 are in the flattened images of scikit-learn's classifiers. Not
-        used for the others.
+          `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `PCA` or "passthrough";
+        - an instance of a class that `register_view` was told about.
+    value_range : (float, float), optional
+        What the levels 0 and 255 are in the images that the classifier is given. By default it is
+        given 8-bit values. Modules without skorch are given floats on [0, 1] in any case.
+    ndim : {2, 3, 4}, optional
+        Of a skorch net: it is given images with so many dimensions, flattened, grey or with the
+        channels last, and with values in `value_range`. By default it is given them as a bare
+        module is.
     feature_layer : str, optional
         Of a torch module: name of the layer whose input `ClassifierView.features` returns, as
         `torch.nn.Module.named_modules` gives it. By default the last linear layer.
@@ -225,7 +235,7 @@ def view_classifier(
     >>> from sklearn.linear_model import LogisticRegression
     >>> X, y = load_digits(return_X_y=True)
     >>> classifier = LogisticRegression(max_iter=1000).fit(X[:300], y[:300])
-    >>> view = view_classifier(classifier, high=16)  # these digits have values from 0 to 16
+    >>> view = view_classifier(classifier, value_range=(0, 16))
     >>> levels = torch.from_numpy(X[:5] * 255 / 16).reshape(5, 8, 8, 1)
     >>> view.scores(levels).argmax(dim=1)
     tensor([0, 1, 2, 3, 4])
@@ -234,16 +244,16 @@ def view_classifier(
     """
     steps = _steps(classifier)
     if not steps:
-        raise NoViewError(f"{classifier!r} holds no classifier.")
+        raise NoViewError(f"{classifier!r} does not hold a classifier.")
     *earlier, last = steps
     if not isinstance(last, nn.Module):
         check_is_fitted(last)
-    body = None if earlier else _network(last)
-    view = ClassifierView
+    view: type[ClassifierView] = ClassifierView
     probabilistic = True
+    body = None if earlier else _network(last, value_range, ndim)
     if body is None:
         head, probabilistic = build_head(last)
-        body = nn.Sequential(_Values(low, high), *map(affine_step, earlier), head)
+        body = nn.Sequential(_Values(value_range), *map(affine_step, earlier), head)
         view = _VotingView if isinstance(head, VotingHead) else ClassifierView
     body = copy.deepcopy(body).to("cpu", torch.float64).eval()
     if feature_layer is not None:
@@ -252,6 +262,54 @@ def view_classifier(
         ]
         feature_layer = min(named, key=len, default=feature_layer)
     return view(body.requires_grad_(False), probabilistic, feature_layer)
+
+
+Build = Callable[[Any, tuple[float, float] | None], nn.Module]
+"""From a classifier, and the values of black and white or None for 8-bit values, to its body."""
+
+_BUILDERS: dict[type, Build] = {}
+
+
+def register_view(kind: type, build: Build) -> None:
+    """Tell `view_classifier` how to see the instances of a class.
+
+    The largest score must be that of the class which `predict` returns, and `decision_function`
+    must compute these same scores, in single precision: it then serves to check ciphertexts.
+
+    Parameters
+    ----------
+    kind : type
+        A class of classifiers; subclasses that change `predict` must register anew.
+    build : callable
+        From a fitted instance and its `value_range` to a module from levels on 0..255, of shape
+        (n, height, width, channels), to scores of shape (n, n_classes).
+    """
+    _BUILDERS[kind] = build
+
+
+def decides_by_scores(classifier: Any) -> bool:
+    """Say whether a classifier's `decision_function` is what it predicts by, as registered.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Bare or in a `FrozenEstimator`.
+
+    Returns
+    -------
+    bool
+    """
+    steps = _steps(classifier)
+    return len(steps) == 1 and _builder_of(steps[0]) is not None
+
+
+def _builder_of(classifier: Any) -> Build | None:
+    for kind in type(classifier).__mro__:
+        if kind in _BUILDERS:
+            return _BUILDERS[kind]
+        if {"predict", "decision_function"} & vars(kind).keys():
+            return None  # a subclass that decides in another way
+    return None
 
 
 def _steps(estimator: Any) -> list[Any]:
@@ -263,11 +321,14 @@ def _steps(estimator: Any) -> list[Any]:
     return [] if estimator is None or isinstance(estimator, str) else [estimator]
 
 
-def _network(classifier: Any) -> nn.Module | None:
+def _network(
+    classifier: Any, value_range: tuple[float, float] | None, ndim: int | None
+) -> nn.Module | None:
     if isinstance(classifier, nn.Module):
         return nn.Sequential(_ChannelsFirst(), classifier)
     if isinstance(classifier, NeuralNetClassifier):
-        body = nn.Sequential(_ChannelsFirst(), classifier.module_)
+        given = _ChannelsFirst() if ndim is None else _Values(value_range, ndim)
+        body = nn.Sequential(given, classifier.module_)
         if isinstance(classifier.criterion_, nn.NLLLoss):
             return body.append(_Logarithm())
         if isinstance(classifier.criterion_, nn.CrossEntropyLoss):
@@ -276,15 +337,8 @@ def _network(classifier: Any) -> nn.Module | None:
             f"there is no view of a skorch net with the criterion {classifier.criterion_}; "
             "expected CrossEntropyLoss or NLLLoss. Give its module instead if it returns logits."
         )
-    if hasattr(classifier, "value_range_") and hasattr(classifier, "module_"):
-        # a classifier of this package, which stand above this one and cannot be imported
-        return nn.Sequential(_UnitRange(), classifier.module_)
-    return None
-
-
-class _UnitRange(nn.Module):
-    def forward(self, levels: Tensor) -> Tensor:
-        return levels / 255
+    build = _builder_of(classifier)
+    return None if build is None else build(classifier, value_range)
 
 
 class _ChannelsFirst(nn.Module):
@@ -298,11 +352,15 @@ class _Logarithm(nn.Module):
 
 
 class _Values(nn.Module):
-    """From levels to the values of flattened images."""
+    """From levels to the values of images, flattened or as they are."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, value_range: tuple[float, float] | None, ndim: int = 2) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self.low, self.high = (0.0, 255.0) if value_range is None else value_range
+        self.ndim = ndim
 
     def forward(self, levels: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) / 255 * levels.flatten(1)
+        values = self.low + (self.high - self.low) / 255 * levels
+        if self.ndim == 2:
+            return values.flatten(1)
+        return values[..., 0] if self.ndim == 3 else values

@@ -21,7 +21,6 @@ from ricsk.attacks import (
     LabelOnlyBaseline,
     LinearAttack,
 )
-from ricsk.attacks._base import rekeyed
 from ricsk.datasets import make_street_numbers
 from ricsk.exceptions import AttackNotApplicableError
 
@@ -248,12 +247,12 @@ def test_a_wrong_parameter_is_named():
     ],
     ids=["EtC", "ELE", "RIC", "RIC fixed"],
 )
-def test_rekeyed_is_the_encryptor_fitted_with_the_other_key(encryptor):
+def test_with_key_is_the_encryptor_fitted_with_the_other_key(encryptor):
     if isinstance(encryptor, RICEncryptor):
         encryptor.classifier.estimator.fit(X.reshape(60, -1) / 255, Y)
     encryptor.fit(X / 255)
     expected = clone(encryptor).set_params(key=OTHER).fit(X / 255).transform(X[:3] / 255)
-    other = rekeyed(encryptor, OTHER)
+    other = encryptor.with_key(OTHER)
     np.testing.assert_array_equal(other.transform(X[:3] / 255), expected)
     assert encryptor.key_ == KEY
     assert other.key == OTHER

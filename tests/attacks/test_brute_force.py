@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import BruteForceAttack
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.datasets import make_street_numbers
 from ricsk.exceptions import AttackNotApplicableError, WrongKeyError
 from ricsk.metrics import psnr, ssim
@@ -33,14 +33,18 @@ ENCRYPTORS = {
 }
 
 
-class Sealed(BaseImageEncryptor):
+class Sealed(KeyedEncryptor):
     """Refuses wrong keys, as a cipher with a check does."""
 
     def __init__(self, key=None):
         self.key = key
 
-    def _encrypt(self, pixels):
-        return 255 - pixels
+    @property
+    def _encryptor_tags(self):
+        return EncryptorTags("plain")
+
+    def _encrypt(self, batch):
+        return 255 - batch.pixels
 
     def _decrypt(self, pixels):
         if self.key_ != RIGHT:

@@ -93,7 +93,7 @@ def test_beyond_the_margin_nothing_is_gained():
 
 def test_distances_are_those_of_each_place():
     features, network = load_features("small"), TransformationUNet(1, width=2).eval()
-    view = view_classifier(LINEAR, low=0, high=1).float()
+    view = view_classifier(LINEAR, value_range=(0, 1)).float()
     images = torch.from_numpy(X[:3])
     with torch.inference_mode():
         _, distances = training._ProtectAndRead(network, view, features, None)(images)
@@ -198,7 +198,7 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
     labels = torch.from_numpy(LINEAR.predict(flat(X_TRAIN[:64])))
     images = torch.from_numpy(X_TRAIN[:64])
     data, held_out = TensorDataset(images, labels), TensorDataset(images, (labels + 1) % 10)
-    view = view_classifier(LINEAR, low=0, high=1).float()
+    view = view_classifier(LINEAR, value_range=(0, 1)).float()
     features = load_features("small")
     network = TransformationUNet(1, width=2)
     history = training.train(

@@ -283,7 +283,7 @@ def test_refused(changed, message):
 
 def test_probabilities_need_a_classifier_that_has_them():
     X, y = load_digits(return_X_y=True)
-    view = view_classifier(RidgeClassifier().fit(X, y), high=16)
+    view = view_classifier(RidgeClassifier().fit(X, y), value_range=(0, 16))
     noise = NOISE.reshape(-1, 8, 8, 1)[:10]
     with pytest.raises(TypeError, match="no probabilities"):
         find_noise(view, noise, np.full((10, 10), 0.1), match="proba")

@@ -71,7 +71,7 @@ LINEAR = [
 @pytest.mark.parametrize("estimator", LINEAR, ids=str)
 def test_linear(estimator, n_classes):
     classifier = fitted(estimator, n_classes)
-    view = view_classifier(classifier, high=16)
+    view = view_classifier(classifier, value_range=(0, 16))
     decision = classifier.decision_function(FLAT)
     scores = view.scores(LEVELS).numpy()
     assert_allclose(scores[:, 1] if n_classes == 2 else scores, decision, rtol=1e-9, atol=1e-9)
@@ -111,7 +111,7 @@ def test_which_have_probabilities():
 def test_perceptron(activation, n_classes):
     mlp = MLPClassifier((12, 8), activation=activation, max_iter=20, random_state=0)
     classifier = fitted(mlp, n_classes)
-    view = view_classifier(classifier, high=16)
+    view = view_classifier(classifier, value_range=(0, 16))
     assert view.probabilistic
     check_predictions(view, classifier, n_classes)
     check_probabilities(view, classifier)
@@ -134,7 +134,7 @@ def test_perceptron(activation, n_classes):
 )
 def test_support_vectors(estimator, n_classes):
     classifier = fitted(estimator, n_classes)
-    view = view_classifier(classifier, high=16)
+    view = view_classifier(classifier, value_range=(0, 16))
     margins = all_margins(view, n_classes)
     predicted = np.searchsorted(classifier.classes_, classifier.predict(FLAT))
     winners = (margins > 0).any(axis=1)
@@ -176,7 +176,7 @@ def test_frozen_parts_of_a_pipeline():
     scaler = StandardScaler().fit(X)
     ridge = RidgeClassifier().fit(scaler.transform(X), Y)
     pipeline = FrozenEstimator(make_pipeline(FrozenEstimator(scaler), FrozenEstimator(ridge)))
-    view = view_classifier(pipeline, high=16)
+    view = view_classifier(pipeline, value_range=(0, 16))
     assert_allclose(view.scores(LEVELS), pipeline.decision_function(FLAT), rtol=1e-9, atol=1e-9)
 
 
@@ -208,7 +208,7 @@ def test_a_skorch_net(criterion):
 # A few iterations make a classifier to look at; it need not be a good one.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_margins_have_gradients(estimator):
-    view = view_classifier(fitted(estimator, 3), high=16)
+    view = view_classifier(fitted(estimator, 3), value_range=(0, 16))
     levels = LEVELS[:2].clone().requires_grad_()
     targets = torch.tensor([0, 2])
     assert torch.autograd.gradcheck(lambda x: view.margins(x, targets), levels, atol=1e-7)
@@ -242,7 +242,7 @@ class Crooked(RidgeClassifier):
             MLPClassifier((5,), tol=9, n_iter_no_change=1).fit(X[:50], np.eye(10)[Y[:50]]),
             "MLPClassifier",
         ),
-        (make_pipeline("passthrough"), "no classifier"),
+        (make_pipeline("passthrough"), "does not hold a classifier"),
         (NeuralNetBinaryClassifier(tiny_cnn(1)).initialize(), "skorch|NeuralNet"),
     ],
     ids=lambda value: type(value).__name__,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.exceptions import SmallKeySpaceWarning
 from ricsk.images import ImageBatch, ImageShape, describe
 from ricsk.keys import Keystream
@@ -19,14 +19,14 @@ from ricsk.pixelmap import PixelMap
 _ENOUGH_BITS = 112
 
 
-class PixelMapEncryptor(BaseImageEncryptor):
+class PixelMapEncryptor(KeyedEncryptor):
     """Base of the perceptual encryptions: one `PixelMap` for all images of a shape.
 
     A scheme gives the few lines that build the map from the key, and its number of keys.
     """
 
-    learns_on = "ciphertexts"
-
+    # The map is as good as the key, so it is saved no more than a key by reference is.
+    _derived = frozenset({"_map"})
     _map: PixelMap
 
     def key_space_bits(self, image_shape: tuple[int, ...] | None = None) -> float:
@@ -59,8 +59,8 @@ class PixelMapEncryptor(BaseImageEncryptor):
         return self._count_bits(self._mapped_shape(shape))
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+        super()._fit_scheme(batch, y)
         self.ciphertext_shape_ = self._mapped_shape(batch.shape)
-        self._map = self._make_map(self.ciphertext_shape_)
         bits = self.key_space_bits()
         if bits < _ENOUGH_BITS:
             warnings.warn(
@@ -71,8 +71,11 @@ class PixelMapEncryptor(BaseImageEncryptor):
                 stacklevel=4,
             )
 
-    def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        return self._apply(self._map, self._to_mapped(pixels))
+    def _derive_from_key(self) -> None:
+        self._map = self._make_map(self.ciphertext_shape_)
+
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
+        return self._apply(self._map, self._to_mapped(batch.pixels))
 
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return self._from_mapped(self._apply(self._map.inverse(), pixels))
@@ -117,15 +120,9 @@ class PixelMapEncryptor(BaseImageEncryptor):
     def _count_bits(self, shape: ImageShape) -> float:
         raise NotImplementedError
 
-    def __getstate__(self) -> dict[str, Any]:
-        # The map is as good as the key, so it is saved no more than a key by reference is.
-        state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_map"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "ciphertext_shape_" in state:
-            self._map = self._make_map(self.ciphertext_shape_)
+    @property
+    def _encryptor_tags(self) -> EncryptorTags:
+        return EncryptorTags("ciphertexts", recoverable=self._why_not_recoverable() is None)
 
 
 def log2_factorial(n: int) -> float:

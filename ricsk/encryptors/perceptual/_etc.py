@@ -105,6 +105,9 @@ class EtCEncryptor(PixelMapEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
         it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
 
     Attributes
     ----------
@@ -193,6 +196,7 @@ class EtCEncryptor(PixelMapEncryptor):
         variant: Literal["madono2020", "fugokidi2023"] | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
     ) -> None:
         self.key = key
         self.block_size = block_size
@@ -207,6 +211,7 @@ class EtCEncryptor(PixelMapEncryptor):
         self.variant = variant
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         if self.variant and (self.grayscale or not self.per_block_keys):

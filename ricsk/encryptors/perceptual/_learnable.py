@@ -53,6 +53,9 @@ class LearnableEncryptor(PixelMapEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
         where the images of `fit` lie in it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
 
     Attributes
     ----------
@@ -115,6 +118,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         pad: bool = False,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
     ) -> None:
         self.key = key
         self.block_size = block_size
@@ -124,6 +128,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         self.pad = pad
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
 
     def _make_map(self, shape: ImageShape) -> PixelMap:
         n_bytes = math.prod(shape)

@@ -39,6 +39,9 @@ class PixelEncryptor(PixelMapEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
         it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
 
     Attributes
     ----------
@@ -87,11 +90,13 @@ class PixelEncryptor(PixelMapEncryptor):
         shuffle_channels: bool = True,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
     ) -> None:
         self.key = key
         self.shuffle_channels = shuffle_channels
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
 
     def _make_map(self, shape: ImageShape) -> PixelMap:
         height, width, channels = shape

@@ -19,11 +19,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.ric._embedding import embed, extract, fits
 from ricsk.encryptors.ric._training import RIC, train
 from ricsk.exceptions import TargetNotReachedError
-from ricsk.images import ImageBatch, describe
+from ricsk.images import ImageBatch, ImageForm, describe
 from ricsk.keys import Keystream, SecretKey
 from ricsk.nae import (
     ClassifierView,
@@ -31,6 +32,7 @@ from ricsk.nae import (
     NoiseResult,
     find_noise,
     find_noise_by_queries,
+    find_patterns,
 )
 from ricsk.nn.ric import LightRIC, PublishedRIC
 
@@ -61,7 +63,7 @@ _CONTRASTS = (0, 64, 127)
 _PUBLIC = SecretKey(bytes(32))
 
 
-class RICEncryptor(GuidedEncryptor):
+class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     r"""Recoverable images under noise that a classifier reads as the image's class (RIC).
 
     An image x becomes the 8-bit image
@@ -123,6 +125,9 @@ class RICEncryptor(GuidedEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
         where the images of `fit` lie in it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
     device : str, default="auto"
         Where to train: "auto" for a CUDA device if there is one. Images are encrypted and decrypted
         on the processor in float64, so that the result is the same everywhere.
@@ -185,6 +190,7 @@ class RICEncryptor(GuidedEncryptor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GuidedEncryptor._parameter_constraints,
+        **KeyedEncryptor._parameter_constraints,
         "alpha": [Interval(Real, 0, 1, closed="neither")],
         "solver": [StrOptions(set(_ATTEMPTS))],
         "amplitude": [Interval(Real, 0, 1, closed="right")],
@@ -201,6 +207,8 @@ class RICEncryptor(GuidedEncryptor):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    _derived = GuidedEncryptor._derived | {"_fixed_masks"}
 
     patterns_: ClassPatterns | None
     _network: RIC
@@ -224,6 +232,7 @@ class RICEncryptor(GuidedEncryptor):
         learning_rate: float = 1e-4,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -244,6 +253,7 @@ class RICEncryptor(GuidedEncryptor):
         self.learning_rate = learning_rate
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -276,7 +286,12 @@ class RICEncryptor(GuidedEncryptor):
             epochs=200,
         )
 
+    @property
+    def _encryptor_tags(self) -> EncryptorTags:
+        return EncryptorTags("plain", discloses="label")
+
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+        super()._fit_scheme(batch, y)
         if self.weights == "pretrained" and self.architecture != "light":
             raise ValueError(
                 f"there are no pretrained weights for architecture={self.architecture!r}; set "
@@ -290,6 +305,7 @@ class RICEncryptor(GuidedEncryptor):
             )
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)
+        self._reader.check(levels)
         self.patterns_ = self._fit_patterns(levels) if self.solver == "pattern" else None
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with torch.random.fork_rng(devices=[]):
@@ -305,7 +321,7 @@ class RICEncryptor(GuidedEncryptor):
         self._network.double().eval()
 
     def _fit_patterns(self, levels: NDArray[np.uint8]) -> ClassPatterns | None:
-        if self._view is None:
+        if self._reader.view is None:
             return None
         content = levels[:_MOST_CONTENT]
         if self.scramble:
@@ -314,10 +330,9 @@ class RICEncryptor(GuidedEncryptor):
             shuffled = rng.permuted(content.reshape(len(content), -1), axis=1)
             negated = rng.integers(0, 2, shuffled.shape, np.uint8) * np.uint8(255)
             content = (shuffled ^ negated).reshape(content.shape)
-        return self._find_patterns(
-            self._view,
-            variant=self.scramble,
-            image_shape=self.image_shape_in_,
+        return find_patterns(
+            self._reader,
+            self.image_shape_in_,
             amplitude=self.amplitude,
             kappa=self.kappa,
             content=content,
@@ -332,7 +347,7 @@ class RICEncryptor(GuidedEncryptor):
         return passes
 
     def _train(self, levels: NDArray[np.uint8], seed: int) -> None:
-        labels = self._predict(levels)
+        labels = self._reader.predict(levels)
         patterns = self.patterns_
         shape = self.image_shape_in_
         fixed = torch.from_numpy(self._fixed_masks) if self.nonce == "fixed" else None
@@ -348,7 +363,7 @@ class RICEncryptor(GuidedEncryptor):
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        view = None if self._view is None else self._make_view()
+        view = self._reader.make_view()
         self.losses_ = train(
             self._network,
             levels,
@@ -367,13 +382,15 @@ class RICEncryptor(GuidedEncryptor):
             verbose=self.verbose,
         )
 
-    def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        values = self.value_range_
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
+        values, pixels = self.value_range_, batch.pixels
         parts = []
         size = max(1, _CHUNK_VALUES // self.n_features_in_)
         for start in range(0, len(pixels), size):
             chunk = pixels[start : start + size]
-            levels, failed = self._encrypt_levels(values.to_uint8(chunk), self._predict(chunk))
+            self._reader.check_form(chunk, batch.form)
+            labels = self._reader.predict(chunk, batch.form)
+            levels, failed = self._encrypt_levels(values.to_uint8(chunk), labels, batch.form)
             if len(failed):
                 named = ", ".join(str(start + i) for i in failed[:10])
                 raise TargetNotReachedError(
@@ -386,7 +403,7 @@ class RICEncryptor(GuidedEncryptor):
         return values.from_uint8(np.concatenate(parts), pixels.dtype)
 
     def _encrypt_levels(
-        self, levels: NDArray[np.uint8], labels: NDArray[np.int64]
+        self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Encrypt images, and name those whose label did not survive."""
         result = np.empty_like(levels)
@@ -405,7 +422,7 @@ class RICEncryptor(GuidedEncryptor):
                 mixed = np.rint(exact).astype(np.uint8)
             else:
                 mixed = self._with_header(exact, nonces, targets, passes)
-            kept = self._predict(mixed) == targets
+            kept = self._reader.predict(mixed, form) == targets
             result[pending[kept]] = mixed[kept]
             pending = pending[~kept]
             if not len(pending):
@@ -423,7 +440,7 @@ class RICEncryptor(GuidedEncryptor):
     def _decrypt_levels(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self.nonce == "fixed":
             nonces = len(levels) * [bytes(_NONCE_BYTES)]
-            masks = self._fixed_masks[self._predict(levels)]
+            masks = self._fixed_masks[self._reader.predict(levels)]
         else:
             nonces, labels, passes = self._read_header(levels)
             masks, _ = self._masks(nonces, labels, passes=passes)
@@ -495,7 +512,7 @@ class RICEncryptor(GuidedEncryptor):
         effort: float,
         passes: NDArray[np.int64] | None,
     ) -> NoiseResult:
-        if self._view is None:
+        if self._reader.view is None:
             return find_noise_by_queries(
                 self._score,
                 start,
@@ -507,7 +524,9 @@ class RICEncryptor(GuidedEncryptor):
             )
         published = self.solver == "cw"
         return find_noise(
-            self._view if published else _MixedView(self._view, self.alpha, self._content()),
+            self._reader.view
+            if published
+            else _MixedView(self._reader.view, self.alpha, self._content()),
             start,
             labels,
             solver="cw" if published else "search",
@@ -529,7 +548,7 @@ class RICEncryptor(GuidedEncryptor):
             np.rint(weight * masks + (1 - weight) * other).astype(np.uint8)
             for other in self._content()
         )
-        return np.mean([self._scores(mixed) for mixed in mixtures], axis=0)
+        return np.mean([self._reader.scores(mixed) for mixed in mixtures], axis=0)
 
     def _nonce(self, image: NDArray[np.uint8], label: np.int64, attempt: int) -> bytes:
         """Derive a nonce from all that a mask must not be shared between."""
@@ -576,13 +595,12 @@ class RICEncryptor(GuidedEncryptor):
         labels, passes = numbers.view("<u2").astype(np.int64).T
         # Under a wrong key the numbers mean nothing: keep them from naming no class, or from
         # asking for more work than any ciphertext does.
-        most = _MAX_QUERIES if self._view is None else _MAX_PASSES
+        most = _MAX_QUERIES if self._reader.view is None else _MAX_PASSES
         return nonces, labels % len(self.classes_), np.where(passes <= most, passes, 0)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         network = state.pop("_network", None)
-        state.pop("_fixed_masks", None)
         if network is not None:
             state["network_weights_"] = save_safetensors(network.state_dict())
         return state
@@ -590,12 +608,15 @@ class RICEncryptor(GuidedEncryptor):
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         weights = state.pop("network_weights_", None)
-        super().__setstate__(state)
         if weights is not None:
-            self._network = _NETWORKS[self.architecture]().double().eval()
-            self._network.load_state_dict(load_safetensors(weights))
-            if self.nonce == "fixed":
-                self._make_fixed_masks(self.fixed_passes_)
+            network = _NETWORKS[state["architecture"]]().double().eval()
+            network.load_state_dict(load_safetensors(weights))
+            state["_network"] = network
+        super().__setstate__(state)
+
+    def _derive_from_key(self) -> None:
+        if self.nonce == "fixed":
+            self._make_fixed_masks(self.fixed_passes_)
 
 
 class _MixedView(ClassifierView):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.sealed._format import (
     CODECS,
@@ -25,13 +24,13 @@ from ricsk.encryptors.sealed._format import (
     unseal_image,
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
-from ricsk.images import ImageBatch, ImageShape, check_images
+from ricsk.images import ImageBatch, ImageForm, ImageShape, check_images
 from ricsk.keys import SecretKey
 from ricsk.nae import (
-    ClassifierView,
     ClassPatterns,
     find_noise,
     find_noise_by_queries,
+    find_patterns,
 )
 
 __all__ = ["SealedEncryptor", "unseal"]
@@ -52,7 +51,7 @@ _CHUNK_VALUES = 1 << 19
 _CLEAR = 1e-2
 
 
-class SealedEncryptor(GuidedEncryptor):
+class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     r"""Seal images so that only the key opens them, and a given classifier still reads them.
 
     Each image is compressed without loss and encrypted with AES-SIV, an authenticated cipher; what
@@ -114,6 +113,9 @@ class SealedEncryptor(GuidedEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
         where the images of `fit` lie in it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
 
     Attributes
     ----------
@@ -166,6 +168,7 @@ class SealedEncryptor(GuidedEncryptor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GuidedEncryptor._parameter_constraints,
+        **KeyedEncryptor._parameter_constraints,
         "match": [StrOptions(set(_TOLERANCES))],
         "tolerance": [Interval(Real, 0, None, closed="neither"), None],
         "appearance": [StrOptions({"noise", "compact"})],
@@ -181,7 +184,6 @@ class SealedEncryptor(GuidedEncryptor):
     bit_planes_: int
     kappa_: float
     scale_: int
-    _single_view: ClassifierView | None
 
     def __init__(
         self,
@@ -199,6 +201,7 @@ class SealedEncryptor(GuidedEncryptor):
         feature_layer: str | None = None,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
     ) -> None:
         self.key = key
         self.classifier = classifier
@@ -213,24 +216,25 @@ class SealedEncryptor(GuidedEncryptor):
         self.feature_layer = feature_layer
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+        super()._fit_scheme(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels[:_SAMPLE])
         largest = max(len(compress(image, self.codec)[1]) for image in levels)
         self.scale_, self.bit_planes_ = self._room_for(largest, batch.shape)
         height, width, channels = batch.shape
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
         enlarged = ImageBatch(self._enlarged(batch.pixels), batch.ndim, batch.dtype)
-        self._fit_classifier(enlarged, y)
-        if self._view is None and self.match != "label":
+        self._fit_classifier(enlarged, y, self.feature_layer)
+        if self._reader.view is None and self.match != "label":
             raise ValueError(
-                f"match={self.match!r} needs a classifier that gradients can be taken of; "
-                f"{self.classifier_!r} is none. Take one of ricsk.nae.view_classifier's, or "
+                f"match={self.match!r} needs a classifier that gradients can be taken of, which "
+                f"{self.classifier_!r} is not. Take one of ricsk.nae.view_classifier's, or "
                 "match='label'."
             )
         sample = self._enlarged(levels)
-        # Refuses a classifier without probabilities, or without features.
-        self._targets(sample[:1], np.zeros(1, np.int64))
+        self._reader.check(sample, self.match)
         self.kappa_ = self._choose_kappa(sample)
         self.patterns_ = self._fit_patterns()
 
@@ -257,24 +261,31 @@ class SealedEncryptor(GuidedEncryptor):
     def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
         if self.kappa != "auto":
             return float(self.kappa)
-        labels = self._predict(sample)
-        return float(max(np.median(self._margins(sample, labels, 0.0)) / 2, 0.0))
+        margins = self._reader.margins(sample, self._reader.predict(sample))
+        return float(max(np.median(margins) / 2, 0.0))
 
     def _fit_patterns(self) -> ClassPatterns | None:
         noise = self.appearance == "noise"
         amplitude = (0.25 if noise else 0.05) if self.amplitude == "auto" else self.amplitude
-        if self._view is None or int(255 * amplitude) == 0:
+        if self._reader.view is None or int(255 * amplitude) == 0:
             return None
-        return self._find_patterns(
-            self._view,
-            image_shape=self.ciphertext_shape_,
+        return find_patterns(
+            self._reader,
+            self.ciphertext_shape_,
+            content=None,
             amplitude=amplitude,
             spread=256 if noise else 2**self.bit_planes_,
             alpha=1.0,
             kappa=1.5 * self.kappa_,
         )
 
-    def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    @property
+    def _encryptor_tags(self) -> EncryptorTags:
+        deterministic = self.nonce == "content"
+        return EncryptorTags("plain", deterministic=deterministic, discloses=self.match)
+
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
+        pixels = batch.pixels
         levels = self.value_range_.to_uint8(pixels)
         compressed = [compress(image, self.codec) for image in levels]
         self._check_room([len(data) for _, data in compressed])
@@ -283,9 +294,10 @@ class SealedEncryptor(GuidedEncryptor):
         for start in range(0, len(levels), size):
             chunk = slice(start, start + size)
             plain = self._enlarged(pixels[chunk])
-            labels = self._predict(plain)
-            targets = self._targets(self._unrounded(plain), labels)
-            sealed, failed = self._seal(compressed[chunk], labels, targets)
+            self._reader.check_form(plain, batch.form)
+            labels = self._reader.predict(plain, batch.form)
+            targets = self._targets(plain, labels, batch.form)
+            sealed, failed = self._seal(compressed[chunk], labels, targets, batch.form)
             if len(failed):
                 named = ", ".join(f"X[{start + i}]" for i in failed[:10])
                 raise TargetNotReachedError(
@@ -317,29 +329,21 @@ class SealedEncryptor(GuidedEncryptor):
             f"{remedy}. Nothing was encrypted."
         )
 
-    def _unrounded(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Bring images to levels from 0 to 255, on which the classifier predicts what it did."""
-        if pixels.dtype == np.uint8:
-            return pixels
-        low, high = self.value_range_.low, self.value_range_.high
-        return (pixels.astype(np.float64) - low) * (255 / (high - low))
-
-    def _targets(self, levels: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
+    def _targets(
+        self, pixels: NDArray[Any], labels: NDArray[np.int64], form: ImageForm
+    ) -> NDArray[Any]:
         """Say what the classifier is to find in ciphertexts of these images."""
-        if self.match == "label" or self._view is None:
+        if self.match == "label":
             return labels
-        with torch.inference_mode():
-            x = torch.from_numpy(levels.astype(np.float64))
-            found = (
-                self._view.log_proba(x).exp() if self.match == "proba" else self._view.features(x)
-            )
-        return found.numpy()
+        ask = self._reader.proba if self.match == "proba" else self._reader.features
+        return ask(pixels, form)
 
     def _seal(
         self,
         compressed: list[tuple[int, bytes]],
         labels: NDArray[np.int64],
         targets: NDArray[Any],
+        form: ImageForm,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Make ciphertexts, and name those that are not read as they should be."""
         sealer = Sealer(self.key_, self.ciphertext_shape_, self.bit_planes_)
@@ -355,7 +359,7 @@ class SealedEncryptor(GuidedEncryptor):
             if attempt > 0 or self.patterns_ is None or self.match != "label":
                 drawn = self._searched(drawn, targets[pending], labels[pending], sealer, attempt)
             signed = np.stack([sealer.sign(image) for image in drawn])
-            kept = self._reads(signed, labels[pending], targets[pending])
+            kept = self._reads(signed, labels[pending], targets[pending], form)
             result[pending[kept]] = signed[kept]
             pending = pending[~kept]
             if not len(pending):
@@ -384,13 +388,13 @@ class SealedEncryptor(GuidedEncryptor):
         sealer: Sealer,
         attempt: int,
     ) -> NDArray[np.uint8]:
-        if self._view is None:
+        if self._reader.view is None:
             streams = [
                 self.key_.keystream("sealed/queries", bytes([attempt]) + image.tobytes())
                 for image in start
             ]
             return find_noise_by_queries(
-                self._scores,
+                self._reader.scores,
                 start,
                 labels,
                 streams,
@@ -399,7 +403,7 @@ class SealedEncryptor(GuidedEncryptor):
                 held_planes=self.bit_planes_,
             ).pixels
         return find_noise(
-            self._view,
+            self._reader.view,
             start,
             targets,
             match=self.match,
@@ -410,19 +414,16 @@ class SealedEncryptor(GuidedEncryptor):
         ).pixels
 
     def _reads(
-        self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], targets: NDArray[Any]
+        self,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        targets: NDArray[Any],
+        form: ImageForm,
     ) -> NDArray[np.bool_]:
         """Ask whether the classifier finds in ciphertexts what it is to find."""
-        least = self._least_margin()
-        margins = self._margins(pixels, labels, least)
-        kept = margins >= least
-        # Of ties, and of a class that is not the most probable one, it must say itself what it
-        # predicts.
-        asked = kept & ((margins < _CLEAR) | (self._view is None))
-        if asked.any():
-            kept[asked] = self._predict(pixels[asked]) == labels[asked]
+        kept = self._reader.read(pixels, labels, self._least_margin(), form)
         if self.match != "label":
-            found = self._targets(pixels, labels)
+            found = self._targets(pixels, labels, form)
             if self.match == "proba":
                 distance = np.abs(found - targets).sum(axis=1) / 2
             else:
@@ -435,44 +436,10 @@ class SealedEncryptor(GuidedEncryptor):
         # Where probabilities or features are matched, margins are those of the plain image.
         if self.match != "label":
             return 0.0
-        return min(self.kappa_, _QUERY_KAPPA) if self._view is None else self.kappa_
+        return min(self.kappa_, _QUERY_KAPPA) if self._reader.view is None else self.kappa_
 
     def _tolerance(self) -> float:
         return _TOLERANCES[self.match] if self.tolerance is None else self.tolerance
-
-    def _margins(
-        self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], least: float
-    ) -> NDArray[np.float64]:
-        """Measure by how much the classifier prefers labels, and exactly where it is near `least`.
-
-        So the same are near it, or above, in any batch.
-        """
-        if self._view is None:
-            scores = self._scores(pixels).astype(np.float64)
-            rows = np.arange(len(scores))
-            own = scores[rows, labels]
-            scores[rows, labels] = -np.inf
-            return own - scores.max(axis=1)
-        targets = torch.from_numpy(labels)
-        with torch.inference_mode():
-            levels = torch.from_numpy(pixels)
-            margins = self._single.margins(levels.float(), targets).double()
-            near = (margins - least).abs() < _CLEAR
-            if near.any():
-                margins[near] = self._view.margins(levels[near].double(), targets[near])
-        return margins.numpy()
-
-    @property
-    def _single(self) -> ClassifierView:
-        """The view in single precision, which is quicker."""
-        if self._single_view is None:
-            assert self._view is not None
-            self._single_view = copy.deepcopy(self._view).float()
-        return self._single_view
-
-    def _make_view(self) -> ClassifierView | None:
-        self._single_view = None
-        return super()._make_view()
 
     def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
@@ -513,27 +480,20 @@ class SealedEncryptor(GuidedEncryptor):
             If a ciphertext was not made with this encryptor's key, or was changed.
         """
         check_is_fitted(self)
-        batch = check_images(C, image_shape=self.ciphertext_shape_, caller=type(self).__name__)
+        batch = self._read_ciphertexts(C)
         images = self.value_range_.to_uint8(self._decrypt(batch.pixels))
-        levels = self.value_range_.to_uint8(batch.pixels)
-        other = copy.copy(self)
-        other.key_ = SecretKey.coerce(key)
-        labels = self._predict(batch.pixels)
+        labels = self._reader.predict(batch.pixels, batch.form)
+        targets = self._targets(batch.pixels, labels, batch.form)
         compressed = [compress(image, self.codec) for image in images]
         # Another encryptor may have sealed them, with less around them or smaller.
         self._check_room([len(data) for _, data in compressed])
-        sealed, failed = other._seal(compressed, labels, self._targets(levels, labels))
+        sealed, failed = self.with_key(key)._seal(compressed, labels, targets, batch.form)
         if len(failed):
             raise TargetNotReachedError(
                 f"no ciphertext under the new key was found for C[{failed[0]}] and "
                 f"{len(failed) - 1} more. The ciphertexts under the old key are as they were."
             )
-        return batch.restore(self.value_range_.from_uint8(sealed, batch.pixels.dtype))
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        state.pop("_single_view", None)
-        return state
+        return batch.form.restore(self.value_range_.from_uint8(sealed, batch.pixels.dtype))
 
 
 def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArray[np.uint8]:
@@ -595,7 +555,7 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
         raise NotSealedError(_named(failed, len(batch.pixels), reason))
     if len({image.shape for image in images}) > 1:
         raise ValueError("C holds images of different sizes, enlarged to one. Open them one by one")
-    return batch.restore(np.stack(images))
+    return batch.form.restore(np.stack(images))
 
 
 def _named(failed: list[int], n: int, reason: str) -> str:

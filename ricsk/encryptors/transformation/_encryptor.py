@@ -16,6 +16,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
+from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.transformation._training import train
 from ricsk.images import ImageBatch
@@ -86,6 +87,9 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
         where the images of `fit` lie in it, and their extreme values otherwise.
+    flatten : bool, default=False
+        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
+        of scikit-learn can stand behind the encryptor in a pipeline.
     device : str, default="auto"
         Where to train: "auto" for a CUDA device if there is one. Images are transformed on the
         processor in float64, so that the result is the same everywhere.
@@ -177,6 +181,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         learning_rate: float = 0.003,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
+        flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -193,6 +198,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         self.learning_rate = learning_rate
         self.image_shape = image_shape
         self.value_range = value_range
+        self.flatten = flatten
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -226,9 +232,11 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         )
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+        super()._fit_scheme(batch, y)
         features = load_features(self.features)
         self._fit_classifier(batch, y)
-        view = self._make_view()
+        self._reader.check(self.value_range_.to_uint8(batch.pixels))
+        view = self._reader.make_view()
         if view is None:
             raise TypeError(
                 f"the transformation network is trained through its classifier, and there is no "
@@ -273,7 +281,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     def _find_labels(self, batch: ImageBatch, y: ArrayLike | None) -> NDArray[np.int64]:
         """Give labels as positions in `classes_`; without `y`, those that the classifier gives."""
         if y is None:
-            return self._predict(batch.pixels)
+            return self._reader.predict(batch.pixels)
         labels = column_or_1d(y)
         check_consistent_length(batch.pixels, labels)
         unknown = np.setdiff1d(labels, self.classes_)
@@ -282,17 +290,22 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
                 f"y has labels that the classifier does not know: {unknown[:10].tolist()}. Give "
                 "those of the classes that it was fitted on, or leave y out."
             )
-        return np.searchsorted(self.classes_, labels).astype(np.int64)
+        index = {label: i for i, label in enumerate(self.classes_.tolist())}
+        return np.array([index[label] for label in labels.tolist()], np.int64)
 
-    def _encrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    @property
+    def _encryptor_tags(self) -> EncryptorTags:
+        return EncryptorTags("plain", keyed=False, recoverable=False, discloses="label")
+
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
         values = self.value_range_
-        levels = torch.from_numpy(values.to_uint8(pixels).copy())
+        levels = torch.from_numpy(values.to_uint8(batch.pixels).copy())
         protected = []
         with torch.inference_mode():
             for chunk in levels.split(max(1, _CHUNK_VALUES // self.n_features_in_)):
                 y = self._network(chunk.permute(0, 3, 1, 2).double() / 255)
                 protected.append((255 * y).round().byte().permute(0, 2, 3, 1))
-        return values.from_uint8(torch.cat(protected).numpy(), pixels.dtype)
+        return values.from_uint8(torch.cat(protected).numpy(), batch.pixels.dtype)
 
     def _why_not_recoverable(self) -> str | None:
         return (

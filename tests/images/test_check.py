@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from PIL import Image
+from sklearn.base import BaseEstimator
 
-from ricsk.images import ValueRange, check_images
+from ricsk.images import check_images, validate_images
 
 rng = np.random.default_rng(0)
 
@@ -23,7 +25,7 @@ def test_every_form_of_images_is_read_and_restored(shape, image_shape, expected)
     X = rng.random(shape, np.float32)
     batch = check_images(X, image_shape=image_shape)
     assert batch.shape == expected
-    restored = batch.restore(batch.pixels)
+    restored = batch.form.restore(batch.pixels)
     assert restored.dtype == np.float32
     np.testing.assert_array_equal(restored, X)
 
@@ -40,7 +42,7 @@ def test_other_integers_are_8_bit_values_and_come_back():
     X = np.array([[0, 128, 255]], np.int64)
     batch = check_images(X)
     assert batch.pixels.dtype == np.uint8
-    assert batch.restore(batch.pixels).dtype == np.int64
+    assert batch.form.restore(batch.pixels).dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -55,11 +57,17 @@ def test_other_integers_are_8_bit_values_and_come_back():
         (np.full((1, 4, 4, 3), np.nan), r"contains NaN"),
         (np.full((1, 4, 4, 3), np.inf), r"contains infinity"),
         (np.zeros((0, 4, 4, 3)), r"0 sample"),
+        (np.zeros((8, 9, 3)), r"single image; expected a batch. Use X\[numpy.newaxis\]"),
+        (np.zeros((8, 9, 1)), r"single image"),
+        (np.zeros((2, 100 * 90)), r"9000 features.*image_shape=\(height, width\)"),
         (np.zeros((2, 0, 4, 3)), r"at least one pixel"),
-        ([np.zeros((4, 4)), np.zeros((5, 4))], r"different sizes or channel counts"),
+        (
+            [np.zeros((4, 4)), np.zeros((5, 4))],
+            r"X\[0\] has shape \(4, 4\) and X\[1\] has shape \(5, 4\)",
+        ),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(X, message):
+def test_what_is_not_a_batch_of_images_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         check_images(X)
 
@@ -82,34 +90,55 @@ def test_image_shape_that_does_not_fit_is_refused():
         check_images(np.zeros((1, 10)), image_shape=(2, 2, 3))
 
 
-def test_value_range_is_found():
-    assert ValueRange.of(np.zeros(3, np.uint8), None) == ValueRange(0.0, 1.0)
-    assert ValueRange.of(np.array([0.0, 0.1]), None) == ValueRange(0.0, 1.0)
-    assert ValueRange.of(np.array([0.0, 7.0]), None) == ValueRange(0.0, 7.0, learned=True)
-    assert ValueRange.of(np.array([7.0, 7.0]), None) == ValueRange(7.0, 8.0, learned=True)
-    assert ValueRange.of(np.array([7.0, 8.0]), (0, 255)) == ValueRange(0.0, 255.0)
+@pytest.mark.parametrize(
+    ("n_features", "shape"),
+    [
+        (63, (1, 63, 1)),
+        (64, (8, 8, 1)),
+        (256, (16, 16, 1)),
+        (3 * 81, (9, 9, 3)),
+        (3072, (32, 32, 3)),
+    ],
+)
+def test_rows_are_read_as_square_images_unless_they_are_short(n_features, shape):
+    assert check_images(np.zeros((2, n_features))).shape == shape
 
 
-@pytest.mark.parametrize("value_range", [(1, 0), (0, 0), (0,), (0, np.inf), ("a", "b"), (0, 1, 2)])
-def test_impossible_value_ranges_are_refused(value_range):
-    with pytest.raises(ValueError, match=r"pair \(low, high\)"):
-        ValueRange.of(np.zeros(3), value_range)
+class Reads(BaseEstimator):
+    def __init__(self, image_shape=None):
+        self.image_shape = image_shape
+
+    def fit(self, X):
+        validate_images(self, X, reset=True)
+        return self
 
 
-def test_rounding_to_256_levels_and_back():
-    values = ValueRange(-1.0, 1.0)
-    levels = np.arange(256, dtype=np.uint8)
-    for dtype in (np.float32, np.float64):
-        floats = values.from_uint8(levels, dtype)
-        assert floats.dtype == dtype
-        assert floats[0] == -1
-        assert floats[-1] == 1
-        np.testing.assert_array_equal(values.to_uint8(floats), levels)
-    assert values.to_uint8(np.array([0.0039])).tolist() == [128]
+def test_the_fitted_shape_tells_how_later_rows_are_read():
+    reader = Reads((4, 16)).fit(np.zeros((2, 64)))
+    reader.set_params(image_shape=(8, 8))
+    assert validate_images(reader, np.zeros((2, 64)), reset=False).shape == (4, 16, 1)
 
 
-def test_values_outside_of_the_range_are_refused_but_not_rounding_errors():
-    values = ValueRange(0.0, 1.0)
-    values.check(np.array([-1e-9, 1 + 1e-9]))
-    with pytest.raises(ValueError, match=r"from 0 to 255, outside of the range 0 to 1"):
-        values.check(np.array([0.0, 255.0]))
+@pytest.mark.parametrize("X", [np.zeros((9, 8, 3)), np.zeros((9, 8))], ids=["colour", "grey"])
+def test_one_image_in_the_place_of_a_batch_is_recognized(X):
+    channels = X.shape[2:] or (1,)
+    reader = Reads().fit(np.zeros((2, 9, 8, *channels)))
+    with pytest.raises(ValueError, match=r"a single image; expected a batch.*newaxis"):
+        validate_images(reader, X, reset=False)
+
+
+def test_one_row_of_measurements_is_a_batch():
+    reader = Reads().fit(np.zeros((5, 7)))
+    assert validate_images(reader, np.zeros((1, 7)), reset=False).shape == (1, 7, 1)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_column_names_are_kept_and_compared(library):
+    names = [f"pixel {i}" for i in range(9)]
+    values = np.arange(18, dtype=np.uint8).reshape(2, 9)
+    make = pd.DataFrame if library == "pandas" else polars.DataFrame
+    argument = "columns" if library == "pandas" else "schema"
+    reader = Reads((3, 3)).fit(make(values, **{argument: names}))
+    assert reader.feature_names_in_.tolist() == names
+    with pytest.raises(ValueError, match="order"):
+        validate_images(reader, make(values, **{argument: names[::-1]}), reset=False)
