@@ -187,7 +187,7 @@ class KeyedMixin:
 
     def _find_key_fault(self, name: str, value: Any) -> Exception | None:
         parameter = getattr(type(self), name, None)
-        if not isinstance(parameter, KeyParameter) or isinstance(value, UnusableKey):
+        if not isinstance(parameter, KeyParameter):
             return None
         if isinstance(vars(self).get(name), UnusableKey) and not _may_be_secret(value):
             return None  # scikit-learn's checks set again what they gave the constructor

@@ -101,6 +101,10 @@ def test_refuses_what_no_key_recovers_and_an_empty_list():
     encryptor = PixelEncryptor(RIGHT).fit(X)
     with pytest.raises(ValueError, match="keys is empty"):
         BruteForceAttack([]).fit(X, encryptor=encryptor)
+
+
+def test_numbers_of_keys_that_make_no_sense():
+    encryptor = PixelEncryptor(RIGHT).fit(X)
     for keys in (0, -3):
         with pytest.raises(ValueError, match="keys is empty"):
             BruteForceAttack(keys).fit(X, encryptor=encryptor)
