@@ -34,7 +34,7 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
     tensor([2., 1., 0.])
     """
     native = np.asarray(array, array.dtype.newbyteorder("="))
-    # NumPy calls an array contiguous that goes backwards along an axis of one entry; torch does not.
+    # To NumPy an array is contiguous that goes backwards along an axis of one entry, not to torch.
     shared = native.flags.carray and min(native.strides, default=0) >= 0
     return torch.from_numpy(native if shared else native.copy(order="C"))
 
