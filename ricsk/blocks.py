@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from ricsk.images import ImageShape
 
-__all__ = ["from_blocks", "padded_to_blocks", "to_blocks"]
+__all__ = ["from_blocks", "pad_to_blocks", "to_blocks"]
 
 
-def padded_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShape:
+def pad_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShape:
     """Find the image size that whole blocks fill.
 
     Raises

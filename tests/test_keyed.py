@@ -568,7 +568,7 @@ def test_sizes_that_differ_are_refused(vit):
 
 def test_what_is_no_network_or_no_encryptor_is_refused(vit):
     encryptor, _ = encrypted(KEYS[0], DIGITS_FORM, X_DIGITS)
-    with pytest.raises(TypeError, match="LogisticRegression is no network"):
+    with pytest.raises(TypeError, match="LogisticRegression is not a network"):
         adapt_to_key(LogisticRegression(), encryptor)
     with pytest.raises(TypeError, match=r"RICEncryptor .* expected an EtCEncryptor"):
         adapt_to_key(vit, RICEncryptor(KEYS[0]))
@@ -581,9 +581,9 @@ def test_what_is_no_network_or_no_encryptor_is_refused(vit):
 @pytest.mark.parametrize(
     ("normalization", "message"),
     [
-        ({"std": 0}, "std must be above 0"),
-        ({"mean": [0.5, 0.5]}, "another length than the 3 channels"),
-        ({"mean": float("nan")}, "no normalization"),
+        ({"std": 0}, "with std above 0"),
+        ({"mean": [0.5, 0.5]}, "one for each of the 3 channels"),
+        ({"mean": float("nan")}, "not a normalization"),
     ],
 )
 def test_impossible_normalizations_are_refused(normalization, message):

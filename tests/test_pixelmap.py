@@ -110,7 +110,7 @@ def test_repr_tells_no_permutation():
         ([0, -1], [0, 0], False, "outside of 0..1"),
         ([0, 1], [0, 256], False, "outside of 0..255"),
         ([0, 1], [0, 16], True, "outside of 0..15"),
-        ([0, 1, 2], [0, 0, 0], True, "whole number of bytes"),
+        ([0, 1, 2], [0, 0, 0], True, "3 nibbles do not fill whole bytes"),
     ],
 )
 def test_impossible_maps_are_refused(index, mask, nibbles, message):

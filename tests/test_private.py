@@ -108,7 +108,7 @@ def dumps_with_joblib(value, path):
 @pytest.mark.parametrize("classifier", [LogisticRegression(max_iter=5000, C=0.1), TINY], ids=str)
 def test_the_cloud_half_has_no_key_and_nothing_made_of_it(encryptor, classifier, tmp_path):
     private = PrivateClassifier(encryptor, classifier).fit(X / 255, Y)
-    pixel_map = private.encryptor_._map
+    pixel_map = private.encryptor_.pixel_map_
     steps = ["etc/permute", "etc/rotate", "etc/negate", "etc/channels", "pe/negate", "pe/channels"]
     steps += ["le/permute", "le/reverse", "le/scramble"]
     context = b"".join(side.to_bytes(4, "little") for side in (8, 8, 1))
@@ -205,7 +205,7 @@ def test_a_frozen_vit_reads_flattened_ciphertexts():
 @pytest.mark.parametrize("dump", [pickle.dumps, skops.io.dumps])
 def test_the_cloud_half_of_a_frozen_vit_has_neither_key_nor_plain_tensors(vit, dump):
     private = PrivateClassifier(EtCEncryptor(KEY, **SHARED), FrozenEstimator(vit)).fit(X, Y)
-    network, pixel_map = vit.module_.network, private.encryptor_._map
+    network, pixel_map = vit.module_.network, private.encryptor_.pixel_map_
     plain = [network.patch_embed.proj.weight, network.pos_embed[:, 1:]]
     plain = [tensor.detach().numpy().tobytes() for tensor in plain]
     secrets = [bytes(range(32)), KEY.reveal().encode(), KEY.key_id.encode(), *plain]

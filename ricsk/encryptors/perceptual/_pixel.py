@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import permutations
 from os import PathLike
 from typing import Any, ClassVar
@@ -10,11 +11,48 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
+from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 from ricsk.pixelmap import PixelMap
 
-__all__ = ["PixelEncryptor"]
+__all__ = ["PixelEncryptor", "PixelScheme"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelScheme(PixelMapScheme):
+    """What the parameters of a `PixelEncryptor` mean for images of one shape.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels of the images.
+    shuffle_channels : bool
+        As for `PixelEncryptor`.
+    """
+
+    shuffle_channels: bool = True
+
+    @property
+    def recolours(self) -> bool:
+        """Whether channels are put in another order."""
+        return self.shuffle_channels and self.image_shape[-1] == 3
+
+    def make_map(self, key: SecretKey) -> PixelMap:
+        """Derive from a key what is done to every image."""
+        height, width, channels = self.image_shape
+        index = np.arange(height * width * channels).reshape(-1, channels)
+        if self.recolours:
+            drawn = self.keystream(key, "pe/channels").integers(6, height * width)
+            orders = np.array(list(permutations(range(3))))[drawn]
+            index = np.take_along_axis(index, orders, axis=1)
+        mask = 255 * self.keystream(key, "pe/negate").integers(2, index.size)
+        return PixelMap(index.ravel(), mask)
+
+    def count_bits(self) -> float:
+        """Count the different maps."""
+        height, width, channels = self.image_shape
+        return height * width * (channels + (math.log2(6) if self.recolours else 0.0))
 
 
 class PixelEncryptor(PixelMapEncryptor):
@@ -83,6 +121,8 @@ class PixelEncryptor(PixelMapEncryptor):
         "shuffle_channels": ["boolean"],
     }
 
+    scheme_: PixelScheme
+
     def __init__(
         self,
         key: SecretKey | bytes | str | PathLike[str] | None = None,
@@ -98,17 +138,5 @@ class PixelEncryptor(PixelMapEncryptor):
         self.value_range = value_range
         self.flatten = flatten
 
-    def _make_map(self, shape: ImageShape) -> PixelMap:
-        height, width, channels = shape
-        index = np.arange(math.prod(shape)).reshape(-1, channels)
-        if self.shuffle_channels and channels == 3:
-            drawn = self._keystream("pe/channels", shape).integers(6, height * width)
-            orders = np.array(list(permutations(range(3))))[drawn]
-            index = np.take_along_axis(index, orders, axis=1)
-        mask = 255 * self._keystream("pe/negate", shape).integers(2, index.size)
-        return PixelMap(index.ravel(), mask)
-
-    def _count_bits(self, shape: ImageShape) -> float:
-        height, width, channels = shape
-        recoloured = self.shuffle_channels and channels == 3
-        return math.prod(shape) + (height * width * math.log2(6) if recoloured else 0.0)
+    def _make_scheme(self, image_shape: ImageShape) -> PixelScheme:
+        return PixelScheme(image_shape=image_shape, shuffle_channels=self.shuffle_channels)
