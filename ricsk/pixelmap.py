@@ -78,7 +78,19 @@ class PixelMap:
 
     @classmethod
     def identity(cls, n_units: int, *, nibbles: bool = False) -> PixelMap:
-        """Make the map that changes nothing."""
+        """Make the map that changes nothing.
+
+        Parameters
+        ----------
+        n_units : int
+            How many bytes or nibbles an image has.
+        nibbles : bool, default=False
+            Whether the units are nibbles.
+
+        Returns
+        -------
+        PixelMap
+        """
         return cls(np.arange(n_units), np.zeros(n_units, np.uint8), nibbles=nibbles)
 
     def __repr__(self) -> str:
@@ -87,7 +99,7 @@ class PixelMap:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the images that the map is made for."""
+        """Number of bytes of the images that the map is made for."""
         return self.index.size // 2 if self.nibbles else self.index.size
 
     @property
@@ -106,10 +118,14 @@ class PixelMap:
     def inverse(self) -> PixelMap:
         """Make the map that undoes this one.
 
+        Returns
+        -------
+        PixelMap
+
         Raises
         ------
         ValueError
-            If this map loses units, so that none does.
+            If this map loses units.
         """
         if not self.is_bijective:
             raise ValueError("this map repeats some units and drops others: nothing can undo it.")

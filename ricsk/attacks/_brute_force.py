@@ -27,6 +27,8 @@ class BruteForceAttack(BaseAttack):
     as the list. A key of 256 random bits is on no list; see `brute_force_bound` for what random
     guesses at keys of RIC yield.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     keys : int or sequence of SecretKey, default=100
@@ -49,6 +51,10 @@ class BruteForceAttack(BaseAttack):
         where the scheme refused the key.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    brute_force_bound : How far guesses at keys of RIC come.
 
     Examples
     --------

@@ -25,6 +25,8 @@ _ORDERS = np.array([*permutations(range(3))])
 class FRAttack(BaseAttack):
     """The feature reconstruction attack of Chang and Case, and their chosen-plaintext attack.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     variant : {"advanced", "basic", "chosen"}, default="advanced"
@@ -45,6 +47,11 @@ class FRAttack(BaseAttack):
         How many images "chosen" had encrypted.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    LinearAttack : Reads the map off known plaintexts.
+    ricsk.PixelEncryptor : The scheme that the attack was made for.
 
     Notes
     -----

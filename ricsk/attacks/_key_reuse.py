@@ -25,6 +25,8 @@ class KeyReuseAttack(BaseAttack):
     in which the adversary takes the mean :math:`\bar x` of public images of the class for that of
     the hidden ones. Two ciphertexts are enough to see the difference of their images.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     alpha : float, optional
@@ -44,6 +46,10 @@ class KeyReuseAttack(BaseAttack):
         other classes.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    ricsk.RICEncryptor : The scheme whose shared masks are found.
 
     Notes
     -----

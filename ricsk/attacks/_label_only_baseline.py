@@ -20,6 +20,8 @@ class LabelOnlyBaseline(BaseAttack):
     class knows what such images look like. No encryption for classification prevents that, so this
     is the baseline: what another attack has found out is its gain over this one.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     strategy : {"class_mean", "mean", "medoid"}, default="class_mean"
@@ -39,6 +41,10 @@ class LabelOnlyBaseline(BaseAttack):
         The picture of each class, and that of all public images, for classes without any.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    DisclosureBaseline : What follows from all that the classifier says.
 
     Examples
     --------

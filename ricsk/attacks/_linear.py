@@ -28,6 +28,8 @@ class LinearAttack(BaseAttack):
     estimated by ridge regression on the bytes and nibbles of the whole ciphertext, with the
     penalty that does best in leave-one-out cross-validation.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Attributes
     ----------
     adversary : Adversary
@@ -41,6 +43,11 @@ class LinearAttack(BaseAttack):
         The regression, where some values are not found.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    FRAttack : Reads the map off chosen plaintexts.
+    KnownPlaintextAttack : A network, for maps that are not linear.
 
     Notes
     -----

@@ -110,5 +110,14 @@ def test_refuses_ric():
         FRAttack("chosen").check(ric)
 
 
+@pytest.mark.parametrize("variant", ["basic", "advanced", "chosen"])
+def test_the_form_of_the_fitted_encryptor_decides(variant):
+    """Grey images have no colours to be split, whatever the parameter is."""
+    grey = X[:20, ..., :1]
+    etc = EtCEncryptor(KEY, grayscale=True, permute=False, rotate=False).fit(grey)
+    C = etc.set_params(grayscale="ycbcr", permute=True).transform(grey)
+    assert FRAttack(variant).fit(C, encryptor=etc).reconstruct(C).shape == grey.shape
+
+
 def test_negation_of_whole_blocks_in_place_is_allowed():
     FRAttack().check(EtCEncryptor(KEY, block_size=8, permute=False, rotate=False).fit(X))

@@ -44,6 +44,8 @@ class JigsawAttack(BaseAttack):
     `fit` are one puzzle, and the compatibility is its mean over them [3]_: a few small images are
     as good as a large one. Fit ciphertexts of different keys one by one.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     block_size : int, optional
@@ -68,6 +70,11 @@ class JigsawAttack(BaseAttack):
         What is done with it: 12 × symmetry + 6 × negation + order of channels, where 0 is nothing.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    jigsaw_scores : Measures of how much is right.
+    ricsk.EtCEncryptor : The scheme that is attacked.
 
     Notes
     -----

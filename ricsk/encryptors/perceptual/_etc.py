@@ -204,10 +204,13 @@ class EtCEncryptor(PixelMapEncryptor):
 
     A classifier is trained on ciphertexts of one key and reads ciphertexts of that key.
 
-    What it protects, and from whom: a person who looks at a ciphertext, or an adversary who has
-    ciphertexts alone and no method to reassemble blocks, sees no picture. Jigsaw-puzzle solvers
-    reassemble blocks; whoever has a few pairs of images and ciphertexts of the same key reads the
-    key off them; and equal blocks give equal blocks, so images can be compared. It is no cipher.
+    What it protects, and from whom: a person who looks at a ciphertext sees no picture, and neither
+    does a ciphertext-only adversary who cannot reassemble blocks. Jigsaw-puzzle solvers can. A
+    known-plaintext adversary, with a few images and their ciphertexts under the same key, reads the
+    key off them. Equal blocks in one place have equal ciphertexts, so images can be compared. It is
+    not a cipher.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -217,7 +220,7 @@ class EtCEncryptor(PixelMapEncryptor):
         Side of the blocks in pixels. None takes the usual one: 16, the unit in which JPEG codes
         colour images; 8 for `grayscale`; 4 for ``variant="madono2020"``.
     permute, rotate, negate, shuffle_channels : bool, default=True
-        Which of the four steps are done. The last does nothing to grey images.
+        Which of the four steps are done. The last one does nothing to grey images.
     per_block_keys : bool, default=True
         Whether each block is rotated, negated and recoloured by its own draw. False does the same
         to all blocks: much weaker, but then a vision transformer whose patches are the blocks can
@@ -236,10 +239,10 @@ class EtCEncryptor(PixelMapEncryptor):
         differences, B − G, R − G), which decrypts exactly; "ycbcr" is the published one of JPEG,
         whose rounding costs up to a few levels of 255 on the way back.
     pad : bool, default=False
-        Whether images that the blocks do not fill are continued at the right and bottom with their
-        last pixels. Ciphertexts are then larger; `inverse_transform` cuts the border off again.
+        Whether images that the blocks do not fill are edge-padded at the right and bottom.
+        Ciphertexts are then larger; `inverse_transform` crops the images again.
     variant : {"madono2020", "fugokidi2023"}, optional
-        Published codes that deviate from the scheme, reproduced for comparison. "fugokidi2023", the
+        Published code that deviates from the scheme, reproduced for comparison. "fugokidi2023", the
         code of [1]_, draws rotation and mirroring from one seed, which leaves four of the eight
         symmetries. "madono2020" [3]_ negates exactly half of the blocks, draws symmetries
         unevenly, and overwrites channels while it reorders them, so that five of six orders lose
@@ -248,7 +251,7 @@ class EtCEncryptor(PixelMapEncryptor):
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, and their extreme values otherwise.
+        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -261,6 +264,12 @@ class EtCEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : EtCScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
@@ -270,11 +279,16 @@ class EtCEncryptor(PixelMapEncryptor):
     --------
     PrivateClassifier : An encryptor and a classifier as one estimator.
     adapt_to_key : Move a key into a vision transformer, without training.
+    LearnableEncryptor : Another block-wise scheme, which permutes nibbles within blocks.
+    PixelEncryptor : Negates and recolours pixels where they stand.
+    ricsk.attacks.JigsawAttack : Reassembles the blocks.
 
     Notes
     -----
-    uint8 images come back bit for bit. Floating-point images are permuted and negated as they are,
-    exact up to one rounding (``grayscale`` rounds them to 256 levels first).
+    uint8 images come back bit for bit, and so do floats that are 8-bit levels: ``k / 255`` on
+    [0, 1], or whole numbers on [0, 255]. Their ciphertexts are levels too. Other floats are
+    permuted and negated as they are, and come back up to one rounding in their dtype
+    (``grayscale`` rounds colour images to the 256 levels first).
 
     For N blocks there are :math:`N!\,8^N 2^N 6^N` keys; four blocks, as in a 32×32 image, make only
     2\ :sup:`31`, and `fit` warns. With ``per_block_keys=False`` there are

@@ -110,8 +110,10 @@ class LearnableEncryptor(PixelMapEncryptor):
     afterwards: ELE [2]_.
 
     What it protects, and from whom: a person who looks at a ciphertext. All images of a key undergo
-    the same linear map, so an adversary with pairs of images and ciphertexts solves for it; LE,
-    with one key for all blocks, falls to ciphertexts alone [3]_.
+    the same linear map, so a known-plaintext adversary solves for it; LE, with one key for all
+    blocks, falls to a ciphertext-only adversary [3]_.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -122,18 +124,19 @@ class LearnableEncryptor(PixelMapEncryptor):
     per_block_keys : bool, default=False
         Whether each block has a permutation and reversals of its own.
     scramble_blocks : bool, default=False
-        Whether the blocks are permuted at last.
+        Whether the blocks are permuted afterwards, the step that `EtCEncryptor` calls `permute`.
     reversal : {"from_key", "independent"}, default="from_key"
         How the places of reversal are chosen. "from_key" is the published code: where the
         permutation's value is above the middle. "independent" draws them, with probability ½.
     pad : bool, default=False
-        Whether images that the blocks do not fill are continued at the right and bottom with their
-        last pixels. Ciphertexts are then larger; `inverse_transform` cuts the border off again.
+        Whether images that the blocks do not fill are edge-padded at the right and bottom.
+        Ciphertexts are then larger; `inverse_transform` crops the images again.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
+        where the images of `fit` lie in it, [0, 255] where they hold whole numbers up to 255, and
+        their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -146,13 +149,28 @@ class LearnableEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : LearnableScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
         Column names, if `fit` was given a data frame.
 
+    See Also
+    --------
+    AdaptNetClassifier : Classifier made for ciphertexts of LE and ELE.
+    EtCEncryptor : Scrambles blocks, and leaves them compressible.
+    ricsk.attacks.LinearAttack : Reads the key off known plaintexts.
+
     Notes
     -----
+    uint8 images come back bit for bit, and so do floats that are 8-bit levels: ``k / 255`` on
+    [0, 1], or whole numbers on [0, 255].
+
     A block of M × M pixels in colour has :math:`n = 6 M^2` nibbles and n! keys. With independent
     reversals there are not :math:`n!\,2^n` different encryptions, as the number of keys suggests,
     but :math:`(2n - 1)!! = 1 \cdot 3 \cdots (2n - 1)`: reversing a whole cycle of the permutation

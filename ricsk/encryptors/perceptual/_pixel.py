@@ -62,9 +62,12 @@ class PixelEncryptor(PixelMapEncryptor):
     then the three channels of every pixel are put in one of their six orders [1]_. A classifier is
     trained on ciphertexts of one key and reads ciphertexts of that key.
 
-    What it protects, and from whom: a person who glances at a ciphertext. It falls to an adversary
-    with ciphertexts alone, who takes the smaller of each value and its negative or compares
-    neighbouring pixels [2]_, and one known image and its ciphertext give the key.
+    What it protects, and from whom: a person who glances at a ciphertext. It falls to a
+    ciphertext-only adversary, who takes the smaller of each value and its negative or compares
+    neighbouring pixels [2]_. To a known-plaintext adversary, one image and its ciphertext give the
+    key.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ class PixelEncryptor(PixelMapEncryptor):
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, and their extreme values otherwise.
+        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -89,15 +92,28 @@ class PixelEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : PixelScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
         Column names, if `fit` was given a data frame.
 
+    See Also
+    --------
+    EtCEncryptor : Scrambles blocks, and leaves them compressible.
+    ricsk.attacks.FRAttack : Undoes the scheme from ciphertexts alone.
+
     Notes
     -----
     There are :math:`2^{3HW} 6^{HW}` keys for H × W pixels in colour. uint8 images come back bit for
-    bit; floating-point images up to one rounding.
+    bit, and so do floats that are 8-bit levels: ``k / 255`` on [0, 1], or whole numbers on
+    [0, 255]. Their ciphertexts are levels too. Other floats come back up to one rounding in their
+    dtype.
 
     References
     ----------
