@@ -231,7 +231,7 @@ def test_an_encryptor_in_a_file_of_a_newer_version_is_refused(monkeypatch):
         pickle.loads(data)
 
 
-@pytest.mark.parametrize("estimator", ENCRYPTORS, ids=name)
+@quick_estimators
 def test_stored_types_name_public_paths(estimator):
     untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(fit(estimator)))
     assert untrusted

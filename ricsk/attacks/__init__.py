@@ -6,6 +6,7 @@ from ricsk.attacks._bound import BruteForceBound, brute_force_bound
 from ricsk.attacks._brute_force import BruteForceAttack
 from ricsk.attacks._cloud import CloudAttack
 from ricsk.attacks._disclosure_baseline import DisclosureBaseline
+from ricsk.attacks._found_map import FoundMap
 from ricsk.attacks._fr import FRAttack
 from ricsk.attacks._gan import GANAttack
 from ricsk.attacks._itn import ITNAttack
@@ -24,6 +25,7 @@ __all__ = [
     "CloudAttack",
     "DisclosureBaseline",
     "FRAttack",
+    "FoundMap",
     "GANAttack",
     "ITNAttack",
     "JigsawAttack",

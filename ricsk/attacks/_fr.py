@@ -43,6 +43,8 @@ class FRAttack(BaseAttack):
         A ciphertext-only adversary; for "chosen", a chosen-plaintext adversary.
     variant_ : str
         The variant that was fitted.
+    found_map_ : FoundMap
+        Where "chosen" found each value of an image in the ciphertext, and its mask.
     n_queries_ : int
         How many images "chosen" had encrypted.
     ciphertext_shape_, image_shape_ : tuple of int
@@ -92,6 +94,7 @@ class FRAttack(BaseAttack):
     }
 
     variant_: Literal["advanced", "basic", "chosen"]
+    found_map_: FoundMap
     n_queries_: int
 
     def __init__(self, variant: Literal["advanced", "basic", "chosen"] = "advanced") -> None:
@@ -111,12 +114,12 @@ class FRAttack(BaseAttack):
         if encrypt is not None:
             helpers = number_nibbles(self.image_shape_)
             self.n_queries_ = len(helpers)
-            self._map = FoundMap.of(helpers, encrypt(helpers))
+            self.found_map_ = FoundMap.of(helpers, encrypt(helpers))
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
         if self.variant_ == "chosen":
-            flat = self._map.undo(ciphertexts)
-            flat[:, ~self._map.found] = _GREY  # the scheme has overwritten them
+            flat = self.found_map_.undo(ciphertexts)
+            flat[:, ~self.found_map_.found] = _GREY  # the scheme has overwritten them
             return flat.reshape(len(flat), *self.image_shape_)
         basic = np.minimum(ciphertexts, 255 - ciphertexts)
         return basic if self.variant_ == "basic" else _scan_rows(ciphertexts, basic[:, 0, 0])

@@ -34,6 +34,8 @@ class LinearAttack(BaseAttack):
     ----------
     adversary : Adversary
         A known-plaintext adversary.
+    found_map_ : FoundMap
+        Where each value of an image is in the ciphertext, and its mask.
     n_found_ : int
         How many values of an image are read off the ciphertext bit for bit.
     n_ambiguous_ : int
@@ -71,26 +73,27 @@ class LinearAttack(BaseAttack):
 
     adversary = Adversary(pairs=True)
 
+    found_map_: FoundMap
     n_found_: int
     n_ambiguous_: int
     ridge_: Ridge | None
 
     def _fit(self, ciphertexts: NDArray[np.uint8], plaintexts: NDArray[np.uint8]) -> None:
-        self._map = FoundMap.of(plaintexts, ciphertexts)
-        self.n_found_ = int(self._map.found.sum())
-        self.n_ambiguous_ = self._map.n_ambiguous
+        self.found_map_ = FoundMap.of(plaintexts, ciphertexts)
+        self.n_found_ = int(self.found_map_.found.sum())
+        self.n_ambiguous_ = self.found_map_.n_ambiguous
         self.ridge_ = None
-        if not self._map.found.all():
-            targets = plaintexts.reshape(len(plaintexts), -1)[:_MAX_PAIRS, ~self._map.found]
+        if not self.found_map_.found.all():
+            targets = plaintexts.reshape(len(plaintexts), -1)[:_MAX_PAIRS, ~self.found_map_.found]
             self.ridge_ = RidgeCV(_PENALTIES).fit(
                 _extract_features(ciphertexts[:_MAX_PAIRS]), targets
             )
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        flat = self._map.undo(ciphertexts)
+        flat = self.found_map_.undo(ciphertexts)
         if self.ridge_ is not None:
             guessed = self.ridge_.predict(_extract_features(ciphertexts)).reshape(len(flat), -1)
-            flat[:, ~self._map.found] = np.rint(guessed).clip(0, 255).astype(np.uint8)
+            flat[:, ~self.found_map_.found] = np.rint(guessed).clip(0, 255).astype(np.uint8)
         return flat.reshape(len(flat), *self.image_shape_)
 
 
