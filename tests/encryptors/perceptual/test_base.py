@@ -4,7 +4,7 @@ import copy
 import pickle
 import re
 import warnings
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import joblib
@@ -193,11 +193,14 @@ def test_the_scheme_holds_nothing_of_the_key(encryptor):
 def test_a_scheme_from_before_an_option_existed_has_its_default(encryptor):
     fitted = clone(encryptor).fit(PIXELS)
     expected = fitted.transform(PIXELS)
-    for option, default in vars(type(fitted.scheme_)).items():
-        if option in vars(fitted.scheme_) and getattr(fitted.scheme_, option) == default:
-            older = copy.copy(fitted)
-            older.scheme_ = copy.copy(fitted.scheme_)
-            del vars(older.scheme_)[option]
+    shape, *options = fields(fitted.scheme_)
+    assert shape.name == "image_shape"
+    for option in options:
+        assert option.default is not MISSING
+        older = copy.copy(fitted)
+        older.scheme_ = copy.copy(fitted.scheme_)
+        del vars(older.scheme_)[option.name]
+        if getattr(fitted.scheme_, option.name) == option.default:
             loaded = pickle.loads(pickle.dumps(older))
             np.testing.assert_array_equal(loaded.transform(PIXELS), expected)
             assert replace(loaded.scheme_) == fitted.scheme_

@@ -209,6 +209,12 @@ def test_padding_is_undone():
     assert len(encryptor.get_feature_names_out()) == 32 * 48 * 3
 
 
+def test_padding_repeats_the_edge():
+    X = PIXELS[:, :30, :41]
+    C = EtCEncryptor(KEY, pad=True, **OFF).fit_transform(X)
+    np.testing.assert_array_equal(C, np.pad(X, ((0, 0), (0, 2), (0, 7), (0, 0)), mode="edge"))
+
+
 def test_sides_that_blocks_do_not_fill_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"30×41.*Resize them to 16×32 or 32×48.*pad=True"):
         EtCEncryptor(KEY).fit(PIXELS[:, :30, :41])
