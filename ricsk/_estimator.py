@@ -27,12 +27,7 @@ one of the new.
 """
 
 # What scikit-learn keeps on an instance that is neither a parameter nor learnt.
-_CONFIGURATION = (
-    "_metadata_request",
-    "_sklearn_output_config",
-    "_doc_link_module",
-    "_parent_callback_ctx",
-)
+_CONFIGURATION = ("_metadata_request", "_sklearn_output_config", "_doc_link_module")
 
 
 class Estimator(BaseEstimator):

@@ -6,7 +6,6 @@ import inspect
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -103,27 +102,23 @@ class PixelMapEncryptor(KeyedEncryptor):
         self.pixel_map_ = self.scheme_.make_map(self.key_)
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
-        return self._compute(
-            lambda images: self._apply(self.pixel_map_, self.scheme_.to_ciphertext_shape(images)),
-            batch.pixels,
-        )
+        images = self.scheme_.to_ciphertext_shape(self._round(batch.pixels))
+        return self._unround(self._apply(self.pixel_map_, images), batch.pixels.dtype)
 
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        inverse = self.pixel_map_.inverse()
-        return self._compute(
-            lambda images: self.scheme_.from_ciphertext_shape(self._apply(inverse, images)), pixels
-        )
+        images = self._apply(self.pixel_map_.inverse(), self._round(pixels))
+        return self._unround(self.scheme_.from_ciphertext_shape(images), pixels.dtype)
 
-    def _compute(
-        self, function: Callable[[NDArray[Any]], NDArray[Any]], pixels: NDArray[Any]
-    ) -> NDArray[Any]:
-        """Compute with floats as they are where the scheme can, else with their 256 levels."""
-        values = self.value_range_
+    def _round(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Round floats to their 256 levels, unless the scheme can do with them as they are."""
         if self.scheme_.splits_colours or not self.pixel_map_.only_negates:
-            return values.from_uint8(function(values.to_uint8(pixels)), pixels.dtype)
-        if not values.learned:
-            values.check(pixels)
-        return function(pixels)
+            return self.value_range_.to_uint8(pixels)
+        if not self.value_range_.learned:
+            self.value_range_.check(pixels)
+        return pixels
+
+    def _unround(self, pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        return pixels if pixels.dtype == dtype else self.value_range_.from_uint8(pixels, dtype)
 
     def _apply(self, pixel_map: PixelMap, pixels: NDArray[Any]) -> NDArray[Any]:
         if pixels.dtype == np.uint8:
