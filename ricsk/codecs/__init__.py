@@ -2,7 +2,8 @@
 
 from ricsk._publish import publish
 from ricsk.codecs._jpeg import JPEGCodec
+from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 
-__all__ = ["JPEGCodec"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "JPEGCodec", "read_image"]
 
 publish(globals())
