@@ -6,8 +6,8 @@ import inspect
 import math
 import warnings
 from abc import abstractmethod
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,8 +30,9 @@ _INNER_PACKAGES = ("ricsk", "sklearn", "joblib")
 class PixelMapEncryptor(KeyedEncryptor):
     """Base of the perceptual encryptors: one `PixelMap` for all images of a shape.
 
-    Subclasses must define `_make_scheme`, which says in a `PixelMapScheme` what the parameters mean
-    for images of a shape. Nothing but that value is asked once `fit` has made it.
+    Subclasses must define `_make_scheme`, which says what the parameters mean for images of a
+    shape, and in `_scheme_type` of which class that value is. Nothing but it is asked once `fit`
+    has made it.
 
     Attributes
     ----------
@@ -43,6 +44,7 @@ class PixelMapEncryptor(KeyedEncryptor):
     """
 
     _derived = frozenset({"pixel_map_"})
+    _scheme_type: ClassVar[type[PixelMapScheme]]
 
     scheme_: PixelMapScheme
     pixel_map_: PixelMap
@@ -97,6 +99,15 @@ class PixelMapEncryptor(KeyedEncryptor):
                 SmallKeySpaceWarning,
                 stacklevel=_find_caller(),
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # Stored as plain values, a scheme needs no trust, and may get more options.
+        return {**state, "scheme_": asdict(self.scheme_)} if "scheme_" in state else state
+
+    def _restore(self) -> None:
+        self.scheme_ = self._scheme_type(**vars(self)["scheme_"])
+        super()._restore()
 
     def _derive_from_key(self) -> None:
         self.pixel_map_ = self.scheme_.make_map(self.key_)

@@ -338,6 +338,7 @@ class EtCEncryptor(PixelMapEncryptor):
         "variant": [StrOptions({"madono2020", "fugokidi2023"}), None],
     }
 
+    _scheme_type = EtCScheme
     scheme_: EtCScheme
 
     def __init__(

@@ -206,6 +206,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         "pad": ["boolean"],
     }
 
+    _scheme_type = LearnableScheme
     scheme_: LearnableScheme
 
     def __init__(

@@ -137,6 +137,7 @@ class PixelEncryptor(PixelMapEncryptor):
         "shuffle_channels": ["boolean"],
     }
 
+    _scheme_type = PixelScheme
     scheme_: PixelScheme
 
     def __init__(

@@ -17,7 +17,7 @@ from ricsk.pixelmap import PixelMap
 __all__ = ["PixelMapScheme", "log2_factorial"]
 
 
-# Every option of a scheme has a default, for schemes that were stored before there was the option.
+# Every option of a scheme has a default, for states that were stored before there was the option.
 @dataclass(frozen=True, kw_only=True)
 class PixelMapScheme(metaclass=ABCMeta):
     """A perceptual scheme with all its options, for images of one shape.

@@ -4,7 +4,7 @@ import copy
 import pickle
 import re
 import warnings
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import joblib
@@ -197,13 +197,24 @@ def test_a_scheme_from_before_an_option_existed_has_its_default(encryptor):
     assert shape.name == "image_shape"
     for option in options:
         assert option.default is not MISSING
-        older = copy.copy(fitted)
-        older.scheme_ = copy.copy(fitted.scheme_)
-        del vars(older.scheme_)[option.name]
         if getattr(fitted.scheme_, option.name) == option.default:
-            loaded = pickle.loads(pickle.dumps(older))
-            np.testing.assert_array_equal(loaded.transform(PIXELS), expected)
-            assert replace(loaded.scheme_) == fitted.scheme_
+            state = fitted.__getstate__()
+            del state["scheme_"][option.name]
+            older = clone(encryptor)
+            older.__setstate__(state)
+            np.testing.assert_array_equal(older.transform(PIXELS), expected)
+            assert older.scheme_ == fitted.scheme_
+
+
+@every_encryptor
+def test_a_state_holds_plain_values_key_and_range_alone(encryptor):
+    fitted = clone(encryptor).fit(PIXELS)
+    dumped = skops.io.dumps(fitted)
+    assert skops.io.get_untrusted_types(data=dumped) == [
+        f"ricsk.encryptors.{type(encryptor).__name__}",
+        "ricsk.images.ValueRange",
+        "ricsk.keys.SecretKey",
+    ]
 
 
 @pytest.mark.parametrize("whole", [int, np.int8, np.int64, np.uint16])
