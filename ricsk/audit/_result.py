@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ricsk._atomic import write_whole
 from ricsk.audit._runs import SchemeRun, in_words
 
 if TYPE_CHECKING:
@@ -190,11 +191,11 @@ class AuditResult:
         ImportError
             Without Matplotlib, which ``pip install ricsk[plot]`` brings.
         OSError
-            If it cannot be written.
+            If it cannot be written. A file that is there is kept then.
         """
         from ricsk.audit._report import report
 
         target = Path(path)
         page = report(self.images, self.schemes, self.table, self.settings)
-        target.write_text(page, encoding="utf-8")
+        write_whole(target, page.encode())
         return target

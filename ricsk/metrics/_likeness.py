@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from ricsk.images import ValueRange, check_images, describe
+from ricsk.nn import from_pixels, to_tensor
 
 __all__ = [
     "UNIT_RANGE",
-    "channels_first",
     "correlation",
     "decibels",
     "pixels_of",
@@ -123,7 +121,9 @@ def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     result = np.empty(n_samples)
     for start in range(0, n_samples, size):
         chunk = slice(start, start + size)
-        x, y = (channels_first(scaled(pixels[chunk], UNIT_RANGE)) for pixels in (true, other))
+        x, y = (
+            from_pixels(to_tensor(scaled(pixels[chunk], UNIT_RANGE))) for pixels in (true, other)
+        )
         # Without kornia's eps, which is not in the formula, and without the places at the border.
         values = ssim_map(x, y, _SSIM_WINDOW, eps=0.0, padding="valid")
         result[chunk] = values.mean(dim=(1, 2, 3)).numpy()
@@ -179,11 +179,6 @@ def scaled(pixels: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:
     if pixels.dtype == np.uint8:
         return pixels / 255
     return (pixels.astype(np.float64) - values.low) / (values.high - values.low)
-
-
-def channels_first(images: NDArray[np.float64]) -> Tensor:
-    """Turn channel-last images into a tensor of channel-first ones."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
 
 
 def decibels(true: NDArray[Any], other: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricsk.images import describe
-from ricsk.metrics._likeness import UNIT_RANGE, channels_first, pixels_of, scaled
+from ricsk.metrics._likeness import UNIT_RANGE, pixels_of, scaled
+from ricsk.nn import from_pixels, to_tensor
 from ricsk.nn.vgg_features import find_torchvision_weights, load_features
 
 __all__ = ["lpips", "perceptual_distance"]
@@ -186,7 +187,9 @@ def _compared(
         for start in range(0, len(true), size):
             chunk = slice(start, start + size)
             x, y = (
-                channels_first(scaled(pixels[chunk], UNIT_RANGE)).float().expand(-1, 3, -1, -1)
+                from_pixels(to_tensor(scaled(pixels[chunk], UNIT_RANGE)))
+                .float()
+                .expand(-1, 3, -1, -1)
                 for pixels in (true, other)
             )
             parts.append(compare(x, y).double().numpy())
