@@ -56,7 +56,8 @@ SCHEMES = {
     "pattern": {},
     "search": {"solver": "search"},
     "fixed": {"nonce": "fixed", "scramble": False, "alpha": 0.7},
-    "fixed search": {"nonce": "fixed", "solver": "search"},
+    # at this margin the keys differ in how many passes they need
+    "fixed search": {"nonce": "fixed", "solver": "search", "kappa": 10.0},
     "cw": {"solver": "cw", "kappa": 3.0},
     "trained": {"weights": None, "epochs": 1, "random_state": 0},
 }
