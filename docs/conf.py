@@ -22,9 +22,9 @@ exclude_patterns = ["_build"]
 default_role = "py:obj"
 html_math_renderer = "mathml"
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"ricsk {version}"
-# Inherited docstrings of scikit-learn refer to its own pages, which are not read without network.
-suppress_warnings = ["ref.ref"]
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -50,6 +50,10 @@ sphinx_gallery_conf = {
         ["plot_schemes.py", "plot_sealed.py", "plot_etc.py", "plot_keyed.py", "plot_ric.py"]
         + ["plot_transformation.py", "plot_attacks.py", "plot_audit.py", "*"]
     ),
+    # Names in examples link to the reference, and the reference shows the examples of a name.
+    "doc_module": ("ricsk",),
+    "reference_url": {"ricsk": None},
+    "backreferences_dir": "api/backreferences",
     # What an example prints is shown; the value of its last line is not.
     "capture_repr": (),
     "min_reported_time": 60,

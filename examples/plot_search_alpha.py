@@ -80,7 +80,7 @@ plt.show()
 # *What moves with α.* Recovery falls, because less of the image is left above the rounding to 8
 # bits. The least margin grows, because more of the mask's class pattern is there: predictions
 # survive more, such as the arithmetic of another machine. Below some α, which is near 0.2 here,
-# there are images without any ciphertext that the classifier reads rightly.
+# there are images without any ciphertext that the classifier reads as it reads the image.
 #
 # *What does not.* Agreement is 1 at every α. It cannot be anything else: an encryptor that cannot
 # keep a prediction raises an error instead of returning a ciphertext. Noise likeness says how
