@@ -42,14 +42,12 @@ nitpick_ignore_regex = [
     ("py:obj", r"FrozenEstimator|Pipeline|PCA|MLPClassifier|(Nu)?SVC|\w+Scaler"),
 ]
 
+FIRST = ["schemes", "sealed", "etc", "keyed", "ric", "transformation", "attacks", "audit"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "ignore_pattern": r"demo\.py",
-    "within_subsection_order": ExplicitOrder(
-        ["plot_schemes.py", "plot_sealed.py", "plot_etc.py", "plot_keyed.py", "plot_ric.py"]
-        + ["plot_transformation.py", "plot_attacks.py", "plot_audit.py", "*"]
-    ),
+    "within_subsection_order": ExplicitOrder([*(f"plot_{name}.py" for name in FIRST), "*"]),
     # Names in examples link to the reference, and the reference shows the examples of a name.
     "doc_module": ("ricsk",),
     "reference_url": {"ricsk": None},

@@ -20,11 +20,9 @@ from ricsk.attacks import FRAttack, JigsawAttack, LinearAttack
 from ricsk.audit import audit
 from ricsk.datasets import make_street_numbers
 
-X, y = make_street_numbers(1400, random_state=0)
-classifier = FrozenEstimator(
-    CNNClassifier(width=8, epochs=4, random_state=0).fit(X[:1000], y[:1000])
-)
-X, y = X[1000:], y[1000:]
+X, y = make_street_numbers(1000, random_state=0)
+classifier = FrozenEstimator(CNNClassifier(width=8, epochs=2, random_state=0).fit(X[:600], y[:600]))
+X, y = X[600:], y[600:]
 key = SecretKey.generate()
 schemes = {"EtC": EtCEncryptor(key, block_size=4), "sealed": SealedEncryptor(key, classifier)}
 

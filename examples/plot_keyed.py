@@ -16,7 +16,7 @@ from ricsk import EtCEncryptor, SecretKey, ViTClassifier, adapt_to_key
 from ricsk.datasets import load_digits
 from ricsk.plotting import plot_round_trip
 
-X, y = load_digits(size=32)
+X, y = load_digits(size=24)
 X_test, y_test = X[1200:], y[1200:]
 vit = ViTClassifier(dim=64, depth=2, patch_size=4, epochs=10, random_state=0)
 vit.fit(X[:1200], y[:1200])
@@ -33,8 +33,8 @@ plt.show()
 
 # %%
 # Adapting permutes the network's weights. Nothing is trained, and nothing is lost: each score on a
-# ciphertext is the score on the plain image, up to rounding. Without adapting, the network is
-# lost.
+# ciphertext is the score on the plain image, up to rounding. Without adapting, the network
+# guesses.
 
 keyed = adapt_to_key(vit, encryptor)
 C = encryptor.transform(X_test)

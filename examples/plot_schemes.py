@@ -9,8 +9,8 @@ with a computer gets back: that is in :doc:`/guide/threats`.
 
 # %%
 # The images are generated house numbers. Two of the schemes, sealed images and RIC, need a
-# classifier that is to read the ciphertexts. This one is trained for a few seconds; whatever it
-# says of an image, it will say of the ciphertext.
+# classifier that is to read the ciphertexts. This one is trained for a second; whatever it says of
+# an image, it will say of the ciphertext.
 
 import matplotlib.pyplot as plt
 from sklearn.frozen import FrozenEstimator
@@ -27,7 +27,7 @@ from ricsk import (
 from ricsk.datasets import make_street_numbers
 from ricsk.plotting import plot_round_trip
 
-X, y = make_street_numbers(1000, random_state=0)
+X, y = make_street_numbers(600, random_state=0)
 classifier = FrozenEstimator(CNNClassifier(width=8, epochs=2, random_state=0).fit(X, y))
 
 # %%

@@ -21,7 +21,7 @@ from ricsk.datasets import load_digits
 from ricsk.metrics import ssim
 
 X, y = load_digits(size=32)
-X_test, y_test = X[1600:], y[1600:]
+X_test, y_test = X[1700:], y[1700:]
 classifier = CNNClassifier(width=8, epochs=4, random_state=0).fit(X[:1000], y[:1000])
 encryptor = TransformationNetworkEncryptor(
     FrozenEstimator(classifier), width=4, epochs=2, random_state=0

@@ -91,7 +91,11 @@ def plot_round_trip(
     """
     named = dict(encryptors) if isinstance(encryptors, Mapping) else {"": encryptors}
     key = SecretKey.generate() if wrong_key is None else SecretKey.coerce(wrong_key)
-    rows = [(name, row) for name, encryptor in named.items() for row in _make_pictures(encryptor, X, key)]
+    rows = [
+        (name, row)
+        for name, encryptor in named.items()
+        for row in _make_pictures(encryptor, X, key)
+    ]
     if figure is None:
         figure = _import_pyplot("plot_round_trip").figure(
             figsize=(8, 2.1 * len(rows)), layout="constrained"

@@ -1,4 +1,4 @@
-"""Every block of code in the README and the guide runs alone, as pasted, and prints what it says."""
+"""Every block of code in the README and the guide runs alone and prints what it says."""
 
 import doctest
 import re
