@@ -27,7 +27,13 @@ one of the new.
 """
 
 # What scikit-learn keeps on an instance that is neither a parameter nor learnt.
-_CONFIGURATION = ("_metadata_request", "_sklearn_output_config", "_doc_link_module")
+_CONFIGURATION = (
+    "_doc_link_module",
+    "_metadata_request",
+    "_parent_callback_ctx",
+    "_skl_callbacks",
+    "_sklearn_output_config",
+)
 
 
 class Estimator(BaseEstimator):
