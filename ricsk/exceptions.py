@@ -5,6 +5,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 
     RicskError
     ├── AttackNotApplicableError (ValueError)
+    ├── CloudHalfError (ValueError)
     ├── KeyFileError (ValueError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
@@ -18,6 +19,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 
 __all__ = [
     "AttackNotApplicableError",
+    "CloudHalfError",
     "KeyFileError",
     "NewerFormatError",
     "NoViewError",
@@ -38,6 +40,10 @@ class RicskError(Exception):
 
 class AttackNotApplicableError(RicskError, ValueError):
     """An attack cannot be run against this encryptor, so that its failure would say nothing."""
+
+
+class CloudHalfError(RicskError, ValueError):
+    """A classifier holds training images, a key or an encryptor, which must not leave the owner."""
 
 
 class KeyFileError(RicskError, ValueError):

@@ -542,7 +542,8 @@ def _encrypted(
     else:
         low, high = value_range.low, value_range.high
         values = low + (high - low) * values.astype(dtype)
-    return _to_tensor(encryptor.transform(values), value_range).to(pixels.device)
+    C = encryptor.transform(values).reshape(-1, *encryptor.ciphertext_shape_)
+    return _to_tensor(C, value_range).to(pixels.device)
 
 
 def _find_device(name: str) -> torch.device:
