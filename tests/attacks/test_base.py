@@ -48,8 +48,8 @@ WITH_NETWORKS = (KnownPlaintextAttack, ITNAttack)
 
 
 class Spy(BaseAttack):
-    def __init__(self, adversary=None):
-        self.has = adversary
+    def __init__(self, has=None):
+        self.has = has
 
     @property
     def adversary(self):
@@ -165,8 +165,8 @@ def test_labels_are_kept_from_an_adversary_without():
     assert spy.labels_ is None
 
 
-def test_check_refuses_what_is_no_fitted_encryptor():
-    with pytest.raises(TypeError, match="is no encryptor of ricsk"):
+def test_check_refuses_what_is_not_a_fitted_encryptor():
+    with pytest.raises(TypeError, match="is not a ricsk encryptor"):
         LinearAttack().check(make_pipeline(PE))
     with pytest.raises(NotFittedError):
         LinearAttack().check(PixelEncryptor(KEY))
