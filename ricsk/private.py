@@ -234,8 +234,7 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
                     f"ConvMixerClassifier, but this one is a {type(classifier).__name__}. Take one "
                     "of those, or leave augment_first out."
                 )
-            classifier._validate_params()
-            return classifier._fit(self._read(X), y, encryptor)
+            return classifier.fit_encrypted(self._read(X), y, encryptor)
         C = np.asarray(encryptor.transform(X))
         return _train(classifier, C, encryptor.ciphertext_shape_, y, params)
 

@@ -241,5 +241,5 @@ def test_all_exceptions_are_in_one_room_and_in_its_tree():
     assert all(issubclass(error, root) for error in errors)
     tree = re.findall(r"[├└]── (\w+) \((\w+)\)", exceptions.__doc__)
     assert tree == sorted(
-        (error.__name__, error.__mro__[2].__name__) for error in errors if error is not root
+        (error.__name__, error.__bases__[-1].__name__) for error in errors if error is not root
     )
