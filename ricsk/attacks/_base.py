@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from ricsk._estimator import Estimator
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError
-from ricsk.images import ImageShape, ValueRange, check_images, describe
+from ricsk.images import ImageForm, ImageShape, ValueRange, check_images, describe
 
-__all__ = ["Adversary", "BaseAttack"]
+__all__ = ["Adversary", "BaseAttack", "encrypt_levels"]
 
 _UNIT_RANGE = ValueRange(0.0, 1.0)
 
@@ -174,13 +175,13 @@ class BaseAttack(Estimator):
                 f"{type(self).__name__} needs {' and '.join(missing)} (its adversary has: {has}). "
                 "Pass them to fit."
             )
-        for name in ("ciphertexts", "plaintexts", "public_images"):
-            if used.get(name) is not None:
-                used[name] = self._read(used[name], name)
-        for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
-            if used.get(name) is not None:
-                used[name] = _read_labels(used[name], name, used[images])
         with self._all_or_nothing() as twin:
+            for name in ("ciphertexts", "plaintexts", "public_images"):
+                if used.get(name) is not None:
+                    used[name] = twin._read(used[name], name)
+            for name, images in (("labels", "ciphertexts"), ("public_labels", "public_images")):
+                if used.get(name) is not None:
+                    used[name] = _read_labels(used[name], name, used[images])
             twin._learn(used, encryptor)
         return self
 
@@ -255,7 +256,7 @@ class BaseAttack(Estimator):
         self.reads_labels_ = self.adversary.labels  # which may depend on a parameter
         self._keep_shapes(used, encryptor)
         if encryptor is not None and self.adversary.oracle:
-            used["encrypt"] = encryptor.transform
+            used["encrypt"] = partial(encrypt_levels, encryptor)
         if isinstance(encryptor, KeyedEncryptor) and self.adversary.keys != "same":
             used["rekey"] = encryptor.with_key
         self._fit(**used)
@@ -306,6 +307,38 @@ class BaseAttack(Estimator):
                 hidden = "the images behind the ciphertexts"
                 _check_shape(public_images, self.image_shape_, "public_images", hidden)
             self.image_shape_ = public_images.shape[1:]
+
+
+def encrypt_levels(encryptor: BaseImageEncryptor, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Encrypt 8-bit images, in the form in which the encryptor was given images to fit.
+
+    Parameters
+    ----------
+    encryptor : fitted encryptor
+        It is not changed.
+    images : ndarray of uint8, shape (n_samples, height, width, channels)
+        Images.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_samples, height, width, channels)
+        Ciphertexts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> images = np.zeros((1, 8, 8, 3), np.uint8)
+    >>> encryptor = PixelEncryptor(SecretKey.generate()).fit(images / 255)
+    >>> ciphertexts = encryptor.transform(images / 255)
+    >>> bool((encrypt_levels(encryptor, images) == np.rint(255 * ciphertexts)).all())
+    True
+    """
+    values, dtype = encryptor.value_range_, np.dtype(encryptor.input_dtype_)
+    pixels = values.from_uint8(images, dtype) if dtype.kind == "f" else images
+    C = encryptor.transform(ImageForm(encryptor.input_ndim_, dtype).restore(pixels))
+    C = C.reshape(-1, *encryptor.ciphertext_shape_)
+    return values.to_uint8(C) if dtype.kind == "f" else C.astype(np.uint8)
 
 
 def _read_labels(labels: ArrayLike, name: str, images: NDArray[Any]) -> NDArray[Any]:

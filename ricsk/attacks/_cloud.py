@@ -7,29 +7,28 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import trange
 
+from ricsk._docs import fill_in
+from ricsk.attacks._adversarial import AdversarialAttack, Guide
 from ricsk.attacks._base import Adversary
-from ricsk.attacks._network import NetworkAttack
+from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.images import ImageShape
-from ricsk.nae import view_classifier
-from ricsk.nn import Decoder
-from ricsk.nn.gan import Discriminator
+from ricsk.nae import ClassifierView, view_classifier
+from ricsk.nn import Decoder, to_tensor
 
 __all__ = ["CloudAttack"]
 
-_BATCH = 64
 _N_LATENTS = 64
 # Weights of realness and of the variance of latents, which the paper does not state.
 _REALNESS, _VARIANCE = 0.5, 1.0
 
 
-class CloudAttack(NetworkAttack):
+@fill_in(training=TRAINING, fitted=FITTED)
+class CloudAttack(AdversarialAttack):
     r"""Train encoder and generator so that images look real and are classified like ciphertexts.
 
     The cloud has the classifier ψ, ciphertexts and images of the same kind, and no pair. With an
@@ -48,19 +47,13 @@ class CloudAttack(NetworkAttack):
         Fitted, and best in a `sklearn.frozen.FrozenEstimator`, for `clone` forgets fits; one of
         those that `ricsk.nae.view_classifier` makes differentiable. scikit-learn's are taken to
         read levels as floats on [0, 1].
-    budget, random_state, verbose, device
-        As for `KnownPlaintextAttack`. A step takes 64 ciphertexts and 64 images.
+    {training}
 
     Attributes
     ----------
     adversary : Adversary
         Public images and the classifier.
-    module_ : torch.nn.Module
-        Encoder and generator.
-    loss_ : float
-        Their loss in the last step.
-    ciphertext_shape_, image_shape_ : tuple of int
-        Height, width and channels of the ciphertexts, and of the images behind them.
+    {fitted}
 
     Notes
     -----
@@ -90,6 +83,9 @@ class CloudAttack(NetworkAttack):
     """
 
     adversary = Adversary(public_images=True, classifier=True)
+    _rates = (1e-3, 4e-4)
+    _betas = (0.5, 0.999)
+    module_: _EncodeGenerate
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **NetworkAttack._parameter_constraints,
@@ -117,45 +113,16 @@ class CloudAttack(NetworkAttack):
                 f"ciphertexts are of shape {self.ciphertext_shape_} and images of shape "
                 f"{self.image_shape_}; expected the same, for one classifier reads both."
             )
-        effort = self._effort()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        device = self._device()
-        view = view_classifier(self.classifier, value_range=(0.0, 1.0)).float().to(device)
-        hidden, public = (torch.from_numpy(images) for images in (ciphertexts, public_images))
-        with torch.inference_mode():
-            labels = torch.cat(
-                [view.scores(part.to(device).float()).argmax(dim=1) for part in hidden.split(256)]
-            )
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.module_ = network = self._build(effort.width).to(device)
-            judge = Discriminator(self.image_shape_, effort.width).to(device)
-            ours, theirs = (
-                torch.optim.Adam(part.parameters(), rate, (0.5, 0.999))
-                for part, rate in ((network, 1e-3), (judge, 4e-4))
-            )
-            for _ in trange(effort.n_steps, disable=not self.verbose):
-                chosen = torch.randint(len(hidden), (_BATCH,))
-                real = _channels_first(public[torch.randint(len(public), (_BATCH,))]).to(device)
-                latents = network.encode(_channels_first(hidden[chosen]).to(device))
-                fake = network.generate(latents)
+        view = view_classifier(self.classifier, value_range=(0.0, 1.0)).float()
+        self._train_unpaired(ciphertexts, public_images, _Reading(view, ciphertexts))
 
-                theirs.zero_grad()
-                on_real, on_fake = judge(2 * real - 1), judge(2 * fake.detach() - 1)
-                (F.softplus(-on_real) + F.softplus(on_fake)).mean().backward()
-                theirs.step()
+    def _generate(self, x: Tensor) -> tuple[Tensor, Tensor | float]:
+        latents = self.module_.encode(x)
+        varied = F.relu(1 - latents.std(dim=0)).mean()
+        return self.module_.generate(latents), _VARIANCE * varied
 
-                ours.zero_grad()
-                scores = view.scores(255 * fake.permute(0, 2, 3, 1))
-                loss = (
-                    F.cross_entropy(scores, labels[chosen.to(device)])
-                    + _REALNESS * F.softplus(-judge(2 * fake - 1)).mean()
-                    + _VARIANCE * F.relu(1 - latents.std(dim=0)).mean()
-                )
-                loss.backward()
-                ours.step()
-        self.module_.eval()
-        self.loss_ = float(loss.detach())
+    def _deceive(self, fake: Tensor) -> Tensor:
+        return _REALNESS * super()._deceive(fake)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
         if get_encryptor_tags(encryptor).learns_on != "plain":
@@ -187,5 +154,28 @@ class _EncodeGenerate(nn.Module):
         return self.generate(self.encode(x))
 
 
-def _channels_first(pixels: Tensor) -> Tensor:
-    return pixels.permute(0, 3, 1, 2).float() / 255
+class _Reading(Guide):
+    """What the classifier reads in ciphertexts, it is to read in what the generator makes of them.
+
+    Parameters
+    ----------
+    view : ClassifierView
+        Of the classifier.
+    ciphertexts : ndarray of uint8, shape (n, height, width, channels)
+        All of them.
+    """
+
+    def __init__(self, view: ClassifierView, ciphertexts: NDArray[np.uint8]) -> None:
+        self.view = view
+        self.hidden = to_tensor(ciphertexts)
+
+    def build(self, device: torch.device) -> None:
+        self.view.to(device)
+        with torch.inference_mode():
+            parts = self.hidden.split(256)
+            scores = [self.view.scores(part.to(device).float()) for part in parts]
+        self.labels = torch.cat(scores).argmax(dim=1)
+
+    def loss(self, found: Tensor, chosen: Tensor) -> Tensor:
+        scores = self.view.scores(255 * found.permute(0, 2, 3, 1))
+        return F.cross_entropy(scores, self.labels[chosen.to(scores.device)])

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
+from ricsk._docs import fill_in
 from ricsk.attacks._base import Adversary
-from ricsk.attacks._network import NetworkAttack
+from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.images import flattened_for
 from ricsk.nn import Decoder
@@ -22,6 +23,7 @@ _METHODS = {"label": "predict", "proba": "predict_proba", "features": "features"
 _LEAST_PROBABILITY = 1e-6
 
 
+@fill_in(training=TRAINING, fitted=FITTED)
 class DisclosureBaseline(NetworkAttack):
     """Train a decoder from what the classifier says of images to the images.
 
@@ -35,26 +37,22 @@ class DisclosureBaseline(NetworkAttack):
     ----------
     classifier : classifier
         Fitted, and best in a `sklearn.frozen.FrozenEstimator`, for `clone` forgets fits. It is
-        given images in the form in which `ciphertexts` are given, uint8 or floats on [0, 1], and
+        given images in the form in which `fit` gets `ciphertexts`, uint8 or floats on [0, 1], and
         flattened where it takes flat samples only.
     discloses : {"label", "proba", "features"}, default="label"
         What the decoder sees: what `predict`, `predict_proba` or `features` of the classifier
         returns.
-    budget, random_state, verbose, device
-        As for `KnownPlaintextAttack`.
+    {training}
 
     Attributes
     ----------
     adversary : Adversary
         Public images and the classifier.
-    module_ : torch.nn.Module
-        The decoder.
-    loss_ : float
-        Its mean loss in the last epoch.
+    {fitted}
+    classifier_, discloses_
+        As given.
     n_disclosed_ : int
         How many numbers it sees of an image: as many as there are classes, or features.
-    ciphertext_shape_, image_shape_ : tuple of int
-        Height, width and channels of the ciphertexts, and of the images behind them.
 
     Notes
     -----
@@ -104,8 +102,8 @@ class DisclosureBaseline(NetworkAttack):
     def _build(self, width: int) -> nn.Module:
         return Decoder(self.n_disclosed_, self.image_shape_, width)
 
-    def _scaled(self, module: nn.Module) -> nn.Module:
-        return module
+    def _to_input(self, batch: Tensor) -> Tensor:
+        return batch
 
     def _fit(self, ciphertexts: NDArray[np.uint8], public_images: NDArray[np.uint8]) -> None:
         check_is_fitted(self.classifier)
@@ -119,6 +117,7 @@ class DisclosureBaseline(NetworkAttack):
                 f"ciphertexts are of shape {self.ciphertext_shape_} and images of shape "
                 f"{self.image_shape_}; expected the same, for one classifier reads both."
             )
+        self.classifier_, self.discloses_ = self.classifier, self.discloses
         raw = self._ask(public_images)
         self._mean, self._deviation = raw.mean(axis=0), raw.std(axis=0) + 1e-6
         self.n_disclosed_ = raw.shape[1]
@@ -129,11 +128,11 @@ class DisclosureBaseline(NetworkAttack):
 
     def _ask(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         images = pixels if self._reads_levels else pixels / 255
-        method = getattr(self.classifier, _METHODS[self.discloses])
-        answer: NDArray[Any] = np.asarray(method(flattened_for(self.classifier, images)))
-        if self.discloses == "label":
-            return answer[:, np.newaxis] == self.classifier.classes_
-        if self.discloses == "proba":
+        method = getattr(self.classifier_, _METHODS[self.discloses_])
+        answer: NDArray[Any] = np.asarray(method(flattened_for(self.classifier_, images)))
+        if self.discloses_ == "label":
+            return answer[:, np.newaxis] == self.classifier_.classes_
+        if self.discloses_ == "proba":
             return np.log(answer.clip(_LEAST_PROBABILITY))
         return answer.reshape(len(answer), -1)
 
@@ -141,7 +140,7 @@ class DisclosureBaseline(NetworkAttack):
         return ((raw - self._mean) / self._deviation).astype(np.float32)
 
     def _read(self, images: ArrayLike, name: str) -> NDArray[np.uint8]:
-        if name == "ciphertexts":
+        if name == "ciphertexts" and not hasattr(self, "_reads_levels"):
             self._reads_levels = np.asarray(images).dtype == np.uint8
         return super()._read(images, name)
 

@@ -8,19 +8,21 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from ricsk.attacks._base import Adversary
-from ricsk.attacks._network import NetworkAttack
+from ricsk._docs import fill_in
+from ricsk.attacks._base import Adversary, encrypt_levels
+from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.base import BaseImageEncryptor
 from ricsk.keys import SecretKey
 from ricsk.nn import BlockCNN, UNet
+from ricsk.training import make_random_state
 
 __all__ = ["ITNAttack"]
 
 
+@fill_in(training=TRAINING, fitted=FITTED)
 class ITNAttack(NetworkAttack):
     """Encrypt public images with keys of one's own, and train a network to undo that.
 
@@ -37,20 +39,14 @@ class ITNAttack(NetworkAttack):
         a grey of 162 can come out. A scheme that holds against "ito" is not shown to hold.
     n_keys : int, default=100
         How many keys the adversary draws. Public images are dealt out to them, and each is
-        encrypted under one. Never more keys than images.
-    budget, random_state, verbose, device
-        As for `KnownPlaintextAttack`; `random_state` is that of the adversary's keys too.
+        encrypted under one. Never more keys than images. `random_state` decides on them, too.
+    {training}
 
     Attributes
     ----------
     adversary : Adversary
         Public images, keys of its own.
-    module_ : torch.nn.Module
-        The network.
-    loss_ : float
-        Its mean loss in the last epoch.
-    ciphertext_shape_, image_shape_ : tuple of int
-        Height, width and channels of the ciphertexts, and of the images behind them.
+    {fitted}
 
     Notes
     -----
@@ -73,6 +69,7 @@ class ITNAttack(NetworkAttack):
     """
 
     adversary = Adversary(public_images=True, keys="own")
+    _sizes = ("variant",)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **NetworkAttack._parameter_constraints,
@@ -94,8 +91,8 @@ class ITNAttack(NetworkAttack):
         self.variant = variant
         self.n_keys = n_keys
 
-    def _build(self, width: int) -> nn.Module:
-        if self.variant == "ito":
+    def _build(self, width: int, variant: str = "unet") -> nn.Module:
+        if variant == "ito":
             return _Ito(BlockCNN(self.ciphertext_shape_))
         return UNet(self.ciphertext_shape_, self.image_shape_, width=width)
 
@@ -105,9 +102,9 @@ class ITNAttack(NetworkAttack):
         public_images: NDArray[np.uint8],
         rekey: Callable[[SecretKey], BaseImageEncryptor],
     ) -> None:
-        rng = check_random_state(self.random_state)
+        rng = make_random_state(self.random_state)
         hands = np.array_split(public_images, min(self.n_keys, len(public_images)))
-        own = [rekey(SecretKey(rng.bytes(32))).transform(images) for images in hands]
+        own = [encrypt_levels(rekey(SecretKey(rng.bytes(32))), images) for images in hands]
         self._train(np.concatenate(own), public_images)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:

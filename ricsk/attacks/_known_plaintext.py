@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ricsk._docs import fill_in
 from ricsk.attacks._base import Adversary
-from ricsk.attacks._network import NetworkAttack
+from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.nn import UNet
 
 __all__ = ["KnownPlaintextAttack"]
 
 
+@fill_in(training=TRAINING, fitted=FITTED)
 class KnownPlaintextAttack(NetworkAttack):
     """Train a U-Net on pairs of ciphertexts and images, and let it look at other ciphertexts.
 
@@ -23,27 +25,13 @@ class KnownPlaintextAttack(NetworkAttack):
 
     Parameters
     ----------
-    budget : {"quick", "thorough"} or int, default="quick"
-        400 steps of a network of 32 channels, about a minute for images of 32 × 32 pixels on one
-        core; 10,000 steps of 64 channels, for a GPU or a night; or a number of steps of the first.
-        A step takes 32 pairs.
-    random_state : int, RandomState or None
-        Of weights and the order of pairs.
-    verbose : int, default=0
-        Whether to show the progress of the training.
-    device : str, default="auto"
-        Where to train: "auto" for a CUDA device if there is one.
+    {training}
 
     Attributes
     ----------
     adversary : Adversary
         Known plaintexts, same key.
-    module_ : torch.nn.Module
-        The network.
-    loss_ : float
-        Its mean loss in the last epoch.
-    ciphertext_shape_, image_shape_ : tuple of int
-        Height, width and channels of the ciphertexts, and of the images behind them.
+    {fitted}
 
     References
     ----------

@@ -1,30 +1,71 @@
-"""`NetworkAttack`: what the attacks share that train a network on pairs of images."""
+"""Base of the attacks that train a network."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from skorch import NeuralNet
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, ProgressBar
+from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import TensorDataset
 
+from ricsk._docs import DEVICE, VERBOSE, fill_in
+from ricsk._threads import bounded_threads
 from ricsk.attacks._base import BaseAttack
+from ricsk.nn import from_pixels, to_pixels, to_tensor
+from ricsk.training import (
+    OPTIMIZERS,
+    Batches,
+    OwnRandomness,
+    draw_seed,
+    find_device,
+    find_device_again,
+    load_weights,
+    save_weights,
+    train_network,
+)
 
-__all__ = ["NetworkAttack", "ReconstructionLoss"]
+__all__ = ["FITTED", "TRAINING", "NetworkAttack", "ReconstructionLoss"]
 
 _BATCH = 32
+_RATE = 2e-3
+_WEIGHT_DECAY = 0.05
+_MAX_NORM = 1.0
+_PART = 256
 _SSIM_WINDOW = 11
+
+
+TRAINING = f"""
+budget : {{"quick", "thorough"}} or int, default="quick"
+    "quick" takes 400 steps of a network of 32 channels; "thorough" 10,000 steps of 64 channels, for
+    a GPU or a night; an int so many steps of the first. A step takes 32 pairs or, against a
+    discriminator, 64 ciphertexts and 64 images.
+random_state : int, RandomState or None
+    Decides on weights and the order of images. An int gives the same result every time, on one
+    machine. None gives another one every time.
+{VERBOSE.strip()}
+{DEVICE.strip()}
+"""
+FITTED = """
+module_ : torch.nn.Module
+    The network that makes images.
+network_config_ : dict
+    Its sizes.
+loss_ : float
+    Its mean loss in the last epoch; against a discriminator, that in the last step, which says
+    little.
+device_ : str
+    What was asked for as `device`.
+ciphertext_shape_, image_shape_ : tuple of int
+    Height, width and channels of the ciphertexts, and of the images behind them.
+"""
 
 
 class _Effort(NamedTuple):
@@ -35,6 +76,7 @@ class _Effort(NamedTuple):
 _EFFORTS = {"quick": _Effort(400, 32), "thorough": _Effort(10_000, 64)}
 
 
+@fill_in(training=TRAINING, fitted=FITTED)
 class NetworkAttack(BaseAttack):
     """Base of attacks that train a network from ciphertexts to images.
 
@@ -44,9 +86,15 @@ class NetworkAttack(BaseAttack):
 
     Parameters
     ----------
-    budget, random_state, verbose, device
-        See `KnownPlaintextAttack`.
+    {training}
+
+    Attributes
+    ----------
+    {fitted}
     """
+
+    _sizes: ClassVar[tuple[str, ...]] = ()
+    """Constructor parameters that shape the network."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "budget": [StrOptions(set(_EFFORTS)), Interval(Integral, 1, None, closed="left")],
@@ -55,8 +103,10 @@ class NetworkAttack(BaseAttack):
         "device": [str],
     }
 
+    network_config_: dict[str, Any]
     module_: nn.Module
     loss_: float
+    device_: str
 
     def __init__(
         self,
@@ -72,12 +122,15 @@ class NetworkAttack(BaseAttack):
         self.device = device
 
     def _build(self, width: int) -> nn.Module:
-        """Build the network, from (n, channels, height, width) on [0, 1] to the same."""
+        """Build the network, from (n, channels, height, width) on [0, 1] to the same.
+
+        It takes the parameters named in `_sizes` as further arguments, and reads no other.
+        """
         raise NotImplementedError
 
-    def _scaled(self, module: nn.Module) -> nn.Module:
-        """Put before the network what turns the first argument of `_train` into its input."""
-        return _FromPixels(module)
+    def _to_input(self, batch: Tensor) -> Tensor:
+        """Turn a batch of the first argument of `_train` into what the network reads."""
+        return from_pixels(batch)
 
     def _loss(self) -> nn.Module:
         """Build the criterion, of the network's output and images on [0, 1], channels first."""
@@ -85,78 +138,64 @@ class NetworkAttack(BaseAttack):
 
     def _train(self, ciphertexts: NDArray[Any], images: NDArray[np.uint8]) -> None:
         """Train the network for the steps of the budget; sets `module_` and `loss_`."""
-        effort = self._effort()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        batches_per_epoch = math.ceil(len(images) / _BATCH)
-        n_epochs = math.ceil(effort.n_steps / batches_per_epoch)
-        callbacks: list[Callback] = [
-            GradientNormClipping(1.0),
-            LRScheduler(
-                torch.optim.lr_scheduler.OneCycleLR,
-                step_every="batch",
-                event_name=None,
-                max_lr=2e-3,
-                total_steps=n_epochs * batches_per_epoch,
-            ),
-        ]
-        if self.verbose:
-            callbacks.append(ProgressBar(batches_per_epoch))
-        data = TensorDataset(torch.from_numpy(ciphertexts), torch.from_numpy(images))
-        # All randomness is drawn on the CPU, so that a seed means the same on every device.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.module_ = self._build(effort.width)
-            net = NeuralNet(
-                self._scaled(self.module_),
-                criterion=_ToPixels(self._loss()),
-                optimizer=torch.optim.AdamW,
-                optimizer__weight_decay=0.05,
-                lr=2e-3,
-                max_epochs=n_epochs,
-                batch_size=_BATCH,
-                iterator_train=_Batches,
-                train_split=None,
-                callbacks=callbacks,
-                device=self._device(),
-                verbose=0,
-            ).initialize()
-            net.notify("on_train_begin", X=data, y=None)
-            # Not net.fit, which would take a user's Ctrl-C for the end of training.
-            net.fit_loop(data)
-            net.notify("on_train_end", X=data, y=None)
+        device, randomness = self._begin()
+        data = TensorDataset(to_tensor(ciphertexts), to_tensor(images))
+        n_batches = len(Batches(data, _BATCH, randomness))
+        n_epochs = math.ceil(self._effort().n_steps / n_batches)
+        history = train_network(
+            self.module_,
+            self._loss(),
+            data,
+            optimizer=OPTIMIZERS["adamw"].having(weight_decay=_WEIGHT_DECAY),
+            learning_rate=_RATE,
+            epochs=n_epochs,
+            batch_size=_BATCH,
+            device=device,
+            randomness=randomness,
+            schedule=partial(_make_schedule, n_epochs),
+            clip=_MAX_NORM,
+            prepare=lambda read, pixels: (self._to_input(read), from_pixels(pixels)),
+            verbose=self.verbose,
+        )
         self.module_.eval()
-        self.loss_ = net.history[-1]["train_loss"]
+        self.loss_ = history[-1]["train_loss"]
+
+    def _begin(self) -> tuple[torch.device, OwnRandomness]:
+        """Build the network; say where to train it, and what to draw from."""
+        device, randomness = find_device(self.device), OwnRandomness(draw_seed(self.random_state))
+        self.device_ = self.device
+        self.network_config_ = {
+            "width": self._effort().width,
+            **{name: getattr(self, name) for name in self._sizes},
+        }
+        with randomness:
+            self.module_ = self._build(**self.network_config_)
+        return device, randomness
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
         return self._apply(ciphertexts)
 
     def _apply(self, ciphertexts: NDArray[Any]) -> NDArray[np.uint8]:
         """Let the network look at what it was trained on."""
-        module = self._scaled(self.module_)
-        device = next(module.parameters()).device
-        with torch.inference_mode():
+        device = next(self.module_.parameters()).device
+        n_values = min(_PART, len(ciphertexts)) * math.prod(self.image_shape_)
+        with torch.inference_mode(), bounded_threads(n_values):
             parts = [
-                module(part.to(device)).cpu()
-                for part in torch.from_numpy(ciphertexts.copy()).split(256)
+                to_pixels(self.module_(self._to_input(part.to(device)))).cpu()
+                for part in to_tensor(ciphertexts).split(_PART)
             ]
-        levels = torch.cat(parts).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255)
-        return levels.to(torch.uint8).numpy()
+        return torch.cat(parts).numpy()
 
     def _effort(self) -> _Effort:
         if isinstance(self.budget, str):
             return _EFFORTS[self.budget]
         return _EFFORTS["quick"]._replace(n_steps=self.budget)
 
-    def _device(self) -> str:
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         module = state.pop("module_", None)
         if module is not None:
-            state["weights_"] = save_safetensors(module.state_dict())
+            state["weights_"] = save_weights(module)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -164,9 +203,8 @@ class NetworkAttack(BaseAttack):
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is not None:
-            with torch.random.fork_rng(devices=[]):
-                self.module_ = self._build(self._effort().width).eval()
-            self.module_.load_state_dict(load_safetensors(weights))
+            module = load_weights(partial(self._build, **self.network_config_), weights)
+            self.module_ = module.to(find_device_again(self.device_))
 
 
 class ReconstructionLoss(nn.Module):
@@ -187,35 +225,11 @@ class ReconstructionLoss(nn.Module):
         return loss + (1 - similarity) / 2
 
 
-class _FromPixels(nn.Module):
-    """A network behind the scaling that its input needs: channel-last uint8."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network(pixels.permute(0, 3, 1, 2).float() / 255)
-
-
-class _ToPixels(nn.Module):
-    """A loss behind the scaling that its targets need."""
-
-    def __init__(self, loss: nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, output: Tensor, pixels: Tensor) -> Tensor:
-        return self.loss(output, pixels.permute(0, 3, 1, 2).float() / 255)
-
-
-class _Batches:
-    """Shuffled batches of a data set, each taken by one index, which is quick."""
-
-    def __init__(self, dataset: TensorDataset, batch_size: int) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for chunk in torch.randperm(len(self.dataset)).split(self.batch_size):
-            yield self.dataset[chunk]
+def _make_schedule(n_epochs: int, n_batches: int) -> LRScheduler:
+    return LRScheduler(
+        OneCycleLR,
+        step_every="batch",
+        event_name=None,
+        max_lr=_RATE,
+        total_steps=n_epochs * n_batches,
+    )

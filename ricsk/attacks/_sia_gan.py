@@ -12,15 +12,17 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ricsk._docs import fill_in
+from ricsk.attacks._adversarial import AdversarialAttack, Guide, OnUnitRange
 from ricsk.attacks._base import Adversary
-from ricsk.attacks._gan import AdversarialAttack, OnUnitRange
-from ricsk.attacks._network import NetworkAttack
-from ricsk.nn import build
+from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
+from ricsk.nn import build, from_pixels, to_tensor
 from ricsk.nn.gan import PlacewiseCNN
 
 __all__ = ["SIAGANAttack"]
 
 
+@fill_in(training=TRAINING, fitted=FITTED)
 class SIAGANAttack(AdversarialAttack):
     """Train a generator with weights of its own for every block, without any pair.
 
@@ -36,19 +38,13 @@ class SIAGANAttack(AdversarialAttack):
         Weight of the classes. Above 0 the adversary knows the class of each ciphertext, and what
         the generator makes of it must be of that class for a classifier that is trained on public
         images at the same time.
-    budget, random_state, verbose, device
-        As for `KnownPlaintextAttack`. A step takes 64 ciphertexts and 64 images.
+    {training}
 
     Attributes
     ----------
     adversary : Adversary
         Public images; and labels, if they have a weight.
-    module_ : torch.nn.Module
-        The generator.
-    loss_ : float
-        Its loss in the last step, which says little.
-    ciphertext_shape_, image_shape_ : tuple of int
-        Height, width and channels of the ciphertexts, and of the images behind them.
+    {fitted}
 
     Notes
     -----
@@ -78,6 +74,7 @@ class SIAGANAttack(AdversarialAttack):
 
     _rates = (4e-4, 1.6e-3)
     _betas = (0.0, 0.9)
+    _sizes = ("block_size",)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **NetworkAttack._parameter_constraints,
@@ -104,8 +101,8 @@ class SIAGANAttack(AdversarialAttack):
         """Public images; and labels, if they have a weight."""
         return Adversary(public_images=True, labels=self.label_weight > 0)
 
-    def _build(self, width: int) -> nn.Module:
-        return OnUnitRange(PlacewiseCNN(self.ciphertext_shape_, self.block_size, width // 2))
+    def _build(self, width: int, block_size: int = 4) -> nn.Module:
+        return OnUnitRange(PlacewiseCNN(self.ciphertext_shape_, block_size, width // 2))
 
     def _fit(
         self,
@@ -114,52 +111,58 @@ class SIAGANAttack(AdversarialAttack):
         public_labels: NDArray[Any] | None = None,
         labels: NDArray[Any] | None = None,
     ) -> None:
-        self._classes = None
+        guide = None
         if public_labels is not None and labels is not None:
-            self._classes = _Classes(public_images, public_labels, labels)
-        try:
-            self._train_unpaired(ciphertexts, public_images)
-        finally:
-            del self._classes
+            guide = _Classes(public_images, public_labels, labels, self.label_weight)
+        self._train_unpaired(ciphertexts, public_images, guide)
 
-    def _prepare(self, device: str) -> None:
-        if self._classes is not None:
-            self._classes.build(device)
-
-    def _extra(self, found: Tensor, chosen: Tensor) -> Tensor | float:
-        if self._classes is None:
-            return 0.0
-        return self.label_weight * self._classes.loss(found, chosen)
-
-    def _losses(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _judge(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
-    def _realness(self, fake: Tensor) -> Tensor:
+    def _deceive(self, fake: Tensor) -> Tensor:
         return -fake.mean()
 
 
-class _Classes:
-    """A classifier that learns from public images while it judges the generator's."""
+class _Classes(Guide):
+    """A classifier that learns from public images while it says what the generator makes.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n_public, height, width, channels)
+        Public images.
+    image_labels : ndarray of shape (n_public,)
+        Their classes.
+    labels : ndarray of shape (n,)
+        The classes of the ciphertexts.
+    weight : float
+        Of its part of the loss.
+    """
 
     def __init__(
-        self, images: NDArray[np.uint8], image_labels: NDArray[Any], labels: NDArray[Any]
+        self,
+        images: NDArray[np.uint8],
+        image_labels: NDArray[Any],
+        labels: NDArray[Any],
+        weight: float,
     ) -> None:
         classes, numbers = np.unique(np.concatenate([image_labels, labels]), return_inverse=True)
         self.n_classes = len(classes)
-        self.images = torch.from_numpy(images)
-        self.image_labels, self.labels = torch.from_numpy(numbers).split(
-            [len(image_labels), len(labels)]
-        )
+        self.weight = weight
+        self.images = to_tensor(images)
+        self.image_labels, self.labels = to_tensor(numbers).split([len(image_labels), len(labels)])
 
-    def build(self, device: str) -> None:
+    def build(self, device: torch.device) -> None:
         shape = tuple(self.images.shape[1:])
         self.network = build("cnn", image_shape=shape, n_classes=self.n_classes).to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3)
 
     def loss(self, found: Tensor, chosen: Tensor) -> Tensor:
         own = torch.randint(len(self.images), (len(found),))
-        real = self.images[own].permute(0, 3, 1, 2).to(found.device).float() / 127.5 - 1
+        real = from_pixels(self.images[own].to(found.device))
+        targets, wanted = (
+            labels.to(found.device) for labels in (self.image_labels[own], self.labels[chosen])
+        )
         self.optimizer.zero_grad()
-        F.cross_entropy(self.network(real), self.image_labels[own].to(found.device)).backward()
+        F.cross_entropy(self.network(2 * real - 1), targets).backward()
         self.optimizer.step()
-        return F.cross_entropy(self.network(2 * found - 1), self.labels[chosen].to(found.device))
+        return self.weight * F.cross_entropy(self.network(2 * found - 1), wanted)

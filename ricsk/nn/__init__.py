@@ -1,6 +1,8 @@
 """Networks in torch alone, by name; the classifiers around them are in `ricsk.classifiers`."""
 
+import ricsk._threads  # noqa: F401 (by which a forked process can go on computing)
 from ricsk.nn._network import ImageNetwork
+from ricsk.nn._pixels import from_pixels, to_pixels, to_tensor
 from ricsk.nn._registry import build, names, register
 from ricsk.nn.adaptnet import AdaptNet
 from ricsk.nn.block_cnn import BlockCNN
@@ -22,6 +24,9 @@ __all__ = [
     "UNet",
     "ViT",
     "build",
+    "from_pixels",
     "names",
     "register",
+    "to_pixels",
+    "to_tensor",
 ]

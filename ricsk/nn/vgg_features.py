@@ -54,7 +54,10 @@ class VGGFeatures(nn.Module):
             nn.ReLU(),
         )
         for name, values in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+            constants = torch.tensor(values, device="cpu").view(
+                3, 1, 1
+            )  # also where weights are not
+            self.register_buffer(name, constants, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the features.
@@ -107,9 +110,11 @@ def load_features(name: str) -> VGGFeatures:
         file = find_torchvision_weights("vgg16")
         whole = torch.load(file, map_location="cpu", weights_only=True)
         weights = {name.removeprefix("features."): w for name, w in whole.items()}
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn for nothing
+    with torch.device("meta"):  # no memory, no time and no randomness for initial weights
         network = VGGFeatures(width=len(weights["0.bias"]))
-    network.layers.load_state_dict({name: weights[name] for name in network.layers.state_dict()})
+    network.layers.load_state_dict(
+        {name: weights[name] for name in network.layers.state_dict()}, assign=True
+    )
     return network.eval().requires_grad_(False)
 
 

@@ -1,4 +1,4 @@
-"""What is done to training images so that a network does not learn them by heart."""
+"""Data augmentation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ricsk.nn import from_pixels
 
 __all__ = ["Augmentation", "Recipe"]
 
@@ -25,7 +27,7 @@ class Augmentation:
     recipe : {"crop", "plain", "encrypted"}
         "crop": shifts by up to an eighth of the image, and mirrors. "plain": the same, RandAugment,
         either mixup or CutMix for each batch, and random erasing. "encrypted": mixup or CutMix
-        alone, for whatever else changes an image would have to happen before its encryption.
+        alone, because all other changes would have to be made before the encryption.
     image_shape : tuple of int
         ``(height, width, channels)``.
     n_classes : int
@@ -33,8 +35,8 @@ class Augmentation:
 
     Notes
     -----
-    The share of the second image is uniform on [0, 1] in mixup, and its area in CutMix. All
-    randomness comes from torch's global generator of the CPU.
+    The share of the second image is uniform on [0, 1] in mixup, and its area in CutMix. Random
+    numbers come from torch; in a training, from its `OwnRandomness`.
 
     References
     ----------
@@ -44,7 +46,7 @@ class Augmentation:
     Examples
     --------
     >>> import torch
-    >>> from ricsk.training._augmentation import Augmentation
+    >>> from ricsk.training import Augmentation
     >>> pixels = torch.randint(256, (4, 8, 8, 3), dtype=torch.uint8)
     >>> mixed, shares = Augmentation("encrypted", (8, 8, 3), 2)(pixels, torch.tensor([0, 1, 0, 1]))
     >>> mixed.dtype, shares.shape
@@ -91,9 +93,7 @@ class Augmentation:
         shares : Tensor of shape (n, n_classes)
             How much of each image belongs to each class; rows sum to 1.
         """
-        x = pixels.permute(0, 3, 1, 2).float()
-        if pixels.dtype == torch.uint8:
-            x = x / 255
+        x = from_pixels(pixels)
         for move in self.moving:
             x = move(x)
         for colour in self.colouring:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler
+
+from ricsk._atomic import write_whole
 
 __all__ = ["Checkpoint", "fingerprint"]
 
-_FORMAT = "ricsk checkpoint 1"
+_FORMAT = "ricsk checkpoint 2"
 _STOPPER = ("misses_", "dynamic_threshold_", "best_epoch_")
 _SCHEDULER = ("last_epoch", "_step_count", "_last_lr")
 _HISTORY = ("epoch", "train_loss", "valid_loss", "train_batch_count")
@@ -32,8 +31,8 @@ class Checkpoint:
     """A file with all that a training needs to go on as if nothing had happened.
 
     It is one file in the safetensors format: the tensors of network, optimizer, best epoch and
-    random generator, and in its header a JSON text with the numbers. Reading it runs no code. It is
-    written beside its place and then moved there, so that an interruption leaves the old one.
+    random generators, and in its header a JSON text with the numbers. Reading it runs no code. It
+    is written beside its place and then moved there, so that an interruption leaves the old one.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the file is there and is no checkpoint, or that of another training.
+        If the file is there and is not a checkpoint, or is that of another training.
     """
 
     def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
@@ -64,8 +63,9 @@ class Checkpoint:
             self.numbers = {}
         if self.numbers.get("format") != _FORMAT:
             raise ValueError(
-                f"checkpoint={str(self.path)!r} is no checkpoint of a training, or a damaged one. "
-                "Take another path, or remove the file to train from the start."
+                f"checkpoint={str(self.path)!r} is not a checkpoint of a training, is damaged, or "
+                "is of another version of ricsk. Take another path, or remove the file to train "
+                "from the start."
             )
         if self.numbers["fingerprint"] != fingerprint:
             raise ValueError(
@@ -84,9 +84,17 @@ class Checkpoint:
         return len(self.numbers.get("history", ()))
 
     def restore(
-        self, net: NeuralNet, scheduler: LRScheduler, stopper: EarlyStopping | None
+        self, net: NeuralNet, scheduler: LRScheduler | None, stopper: EarlyStopping | None
     ) -> None:
-        """Bring a training that has just begun to where the stored one was."""
+        """Bring a training that has just begun to where the stored one was.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            With its `randomness`.
+        scheduler, stopper : skorch.callbacks.Callback or None
+            What changes its rate, and what ends it early.
+        """
         if not self.numbers:
             return
         net.module_.load_state_dict(self._named("module"))
@@ -102,7 +110,9 @@ class Checkpoint:
             for group in self.numbers["groups"]
         ]
         net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
-        scheduler.load_state_dict(scheduler.state_dict() | self.numbers["scheduler"])
+        if scheduler is not None:
+            rates = scheduler.lr_scheduler_
+            rates.load_state_dict(rates.state_dict() | self.numbers["scheduler"])
         if stopper is not None:
             for name, value in self.numbers["stopper"].items():
                 setattr(stopper, name, value)
@@ -111,12 +121,18 @@ class Checkpoint:
             net.history.new_epoch()
             for name, value in epoch.items():
                 net.history.record(name, value)
-        torch.default_generator.set_state(self.tensors["generator"])
+        net.randomness.set_state(self._named("generator"))
 
     def write(
-        self, net: NeuralNet, scheduler: LRScheduler, stopper: EarlyStopping | None, seed: int
+        self, net: NeuralNet, scheduler: LRScheduler | None, stopper: EarlyStopping | None
     ) -> None:
-        """Put the training as it is now in the place of the file."""
+        """Put the training as it is now in the place of the file.
+
+        Parameters
+        ----------
+        net, scheduler, stopper
+            As for `restore`.
+        """
         optimizer = net.optimizer_.state_dict()
         tensors = {f"module.{name}": value for name, value in net.module_.state_dict().items()}
         for number, state in optimizer["state"].items():
@@ -126,13 +142,18 @@ class Checkpoint:
         if stopper is not None:
             best = stopper.best_model_weights_ or {}
             tensors |= {f"best.{name}": value for name, value in best.items()}
-        tensors["generator"] = torch.get_rng_state()
+        for device, state in net.randomness.get_state().items():
+            tensors[f"generator.{device}"] = state
         numbers = {
             "format": _FORMAT,
             "fingerprint": self.fingerprint,
-            "seed": seed,
+            "seed": net.randomness.seed,
             "groups": optimizer["param_groups"],
-            "scheduler": {name: getattr(scheduler, name) for name in _SCHEDULER},
+            "scheduler": (
+                {name: getattr(scheduler.lr_scheduler_, name) for name in _SCHEDULER}
+                if scheduler
+                else {}
+            ),
             "stopper": {name: getattr(stopper, name) for name in _STOPPER} if stopper else {},
             "history": [
                 {name: epoch[name] for name in _HISTORY if name in epoch} for epoch in net.history
@@ -142,7 +163,7 @@ class Checkpoint:
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"training": json.dumps(numbers, default=float)},
         )
-        _replace(self.path, data)
+        write_whole(self.path, data, mode=0o600)
 
     def _named(self, prefix: str) -> dict[str, Tensor]:
         prefix += "."
@@ -180,15 +201,3 @@ def fingerprint(settings: Any, arrays: Iterable[NDArray[Any]]) -> str:
         digest.update(repr((array.shape, array.dtype.str)).encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as part:
-        try:
-            part.write(data)
-            part.flush()
-            os.fsync(part.fileno())
-            os.replace(part.name, path)
-        except BaseException:
-            os.unlink(part.name)
-            raise

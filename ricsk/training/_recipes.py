@@ -1,106 +1,57 @@
-"""The training of a classifier's network: batches, optimizers, schedules and the loop."""
+"""Optimizers and schedules of learning rates, by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
-from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, LRScheduler
-from skorch.utils import to_tensor
-from torch import Tensor
+from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler
-from torch.utils.data import TensorDataset
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "Batches", "Net", "make_schedule"]
-
-_Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Optimizer", "make_schedule"]
 
 
-class _Optimizer(NamedTuple):
+class Optimizer(NamedTuple):
+    """A kind of optimizer and its settings, but for the learning rate.
+
+    Parameters
+    ----------
+    kind : type
+        A class of `torch.optim`.
+    settings : dict
+        Keyword arguments for it.
+    """
+
     kind: type[torch.optim.Optimizer]
     settings: dict[str, Any]
 
+    def having(self, **settings: Any) -> Self:
+        """Make the same optimizer with more settings.
+
+        Parameters
+        ----------
+        **settings
+            Keyword arguments of the class.
+
+        Returns
+        -------
+        Optimizer
+        """
+        return self._replace(settings={**self.settings, **settings})
+
 
 OPTIMIZERS = {
-    "adamw": _Optimizer(torch.optim.AdamW, {}),
-    "sgd": _Optimizer(torch.optim.SGD, {"momentum": 0.9}),
-    "nesterov": _Optimizer(torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    "adamw": Optimizer(torch.optim.AdamW, {}),
+    "sgd": Optimizer(torch.optim.SGD, {"momentum": 0.9}),
+    "nesterov": Optimizer(torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
 SCHEDULES = ("triangular", "cosine", "steps")
 
 _WARMUP = 0.05
 
 
-class Batches:
-    """Batches of a data set, each taken by one index; a DataLoader would stack single images.
-
-    In training they are shuffled and augmented, and a last batch of one image is left out, for it
-    has no variance that batch normalization could work with.
-    """
-
-    def __init__(
-        self,
-        dataset: TensorDataset,
-        batch_size: int,
-        training: bool = False,
-        augment: _Augment | None = None,
-    ) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.training = training
-        self.augment = augment
-
-    def __len__(self) -> int:
-        n_batches, rest = divmod(len(self.dataset), self.batch_size)
-        return n_batches + (rest > (1 if self.training and n_batches else 0))
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        n = len(self.dataset)
-        order = torch.randperm(n) if self.training else torch.arange(n)
-        for chunk in order.split(self.batch_size)[: len(self)]:
-            pixels, targets = self.dataset[chunk]
-            yield self.augment(pixels, targets) if self.augment else (pixels, targets)
-
-
-class Net(NeuralNetClassifier):
-    """Adds what the network wants to have added to the loss, and computes in half precision.
-
-    The latter where the device is built for it; weights, loss and gradients stay in 32 bits.
-    """
-
-    def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Compute the logits, and in training with them what is added to the loss."""
-        x = to_tensor(x, device=self.device)
-        dtype = half_precision(torch.device(self.device))
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, dtype) if dtype else nullcontext():
-            if not self.module_.training:
-                return self.module_(x).float()
-            logits, penalty = self.module_.forward_with_penalty(x)
-            return logits.float(), penalty.float()
-
-    def get_loss(
-        self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
-    ) -> torch.Tensor:
-        """Compute the criterion, and in training add the penalty."""
-        if not training:
-            return super().get_loss(y_pred, y_true, X=X, training=training)
-        logits, penalty = y_pred
-        return super().get_loss(logits, y_true, X=X, training=training) + penalty
-
-
-def half_precision(device: torch.device) -> torch.dtype | None:
-    """Name the 16-bit type that the device computes with at full range; None if it has none."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return None
-
-
-def make_schedule(name: str, learning_rate: float, epochs: int, n_batches: int) -> Callback:
+def make_schedule(name: str, learning_rate: float, epochs: int, n_batches: int) -> LRScheduler:
     """Make the callback that changes the rate after every batch.
 
     Parameters
@@ -120,7 +71,7 @@ def make_schedule(name: str, learning_rate: float, epochs: int, n_batches: int) 
 
     Examples
     --------
-    >>> from ricsk.training._recipes import make_schedule
+    >>> from ricsk.training import make_schedule
     >>> rates = make_schedule("cosine", 1.0, 10, 10).simulate(100, 1.0)
     >>> [round(float(rate), 2) for rate in rates[[0, 4, 99]]]
     [0.2, 1.0, 0.0]

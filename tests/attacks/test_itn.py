@@ -5,6 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import EtCEncryptor, LearnableEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import ITNAttack, LabelOnlyBaseline
+from ricsk.attacks._base import encrypt_levels
 from ricsk.datasets import make_street_numbers
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.metrics import ssim
@@ -21,7 +22,7 @@ PUBLIC = {"public_images": X[:500], "public_labels": SEEN[:500]}
 
 def gain(encryptor, **parameters):
     """Return by how much the attack exceeds the mean images of the classes; it sees no pair."""
-    C = encryptor.transform(TRUE)
+    C = encrypt_levels(encryptor, TRUE)
     attack = ITNAttack(random_state=0, **parameters).fit(C, encryptor=encryptor, **PUBLIC)
     baseline = LabelOnlyBaseline().fit(C, **PUBLIC).reconstruct(C, labels=SEEN[500:])
     return ssim(TRUE, attack.reconstruct(C)).mean() - ssim(TRUE, baseline).mean()

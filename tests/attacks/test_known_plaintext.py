@@ -26,13 +26,13 @@ def gain(C, budget):
 
 
 def test_ric_as_published_is_broken():
-    C = RICEncryptor(KEY, CLASSIFIER, scramble=False).fit(X / 255).transform(X)
+    C = RICEncryptor(KEY, CLASSIFIER, scramble=False).fit_transform(X / 255)
     assert ssim(TRUE, C[500:]).mean() < 0.15
     assert gain(C, 120) > 0.07
 
 
 def test_scrambled_ric_gives_nothing():
-    C = RICEncryptor(KEY, CLASSIFIER).fit(X / 255).transform(X)
+    C = RICEncryptor(KEY, CLASSIFIER).fit_transform(X / 255)
     assert gain(C, 60) < 0.02
 
 

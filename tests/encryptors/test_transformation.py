@@ -22,6 +22,8 @@ from ricsk.metrics import encryption_scores
 from ricsk.nae import view_classifier
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import VGGFeatures, load_features
+from ricsk.training import OwnRandomness
+from tests.classifiers.test_fitted import FORMS
 
 X, Y = load_digits(size=16)
 X_TRAIN, Y_TRAIN, X, Y = X[:600], Y[:600], X[600:630], Y[600:630]
@@ -32,6 +34,9 @@ def flat(images):
 
 
 LINEAR = FrozenEstimator(LogisticRegression(max_iter=500).fit(flat(X_TRAIN), Y_TRAIN))
+CNN = FrozenEstimator(
+    CNNClassifier(width=4, depth=1, epochs=1, random_state=0).fit(X_TRAIN[:60], Y_TRAIN[:60])
+)
 
 
 def encryptor(**parameters):
@@ -214,7 +219,8 @@ def test_the_epoch_with_the_least_validation_loss_is_kept():
         epochs=6,
         batch_size=16,
         learning_rate=0.1,
-        device="cpu",
+        device=torch.device("cpu"),
+        randomness=OwnRandomness(0),
         verbose=0,
     )
     losses = [epoch["valid_loss"] for epoch in history]
@@ -242,6 +248,25 @@ def test_images_of_any_size(shape, channels, augment):
     classifier = LogisticRegression()
     protect = TransformationNetworkEncryptor(classifier, width=1, epochs=1, augment=augment)
     assert protect.fit(images, labels).transform(images).shape == images.shape
+
+
+@pytest.mark.parametrize("form", ["reversed channels", "Fortran order", "big-endian integers"])
+def test_images_may_be_in_memory_as_they_like(form, tmp_path):
+    images = FORMS[form](X_TRAIN[:40].reshape(-1, 16, 16, 1), tmp_path)
+    plain = np.array(images, images.dtype.newbyteorder("="), order="C")
+    found, expected = (
+        TransformationNetworkEncryptor(CNN, width=1, epochs=1, random_state=0).fit(given)
+        for given in (images, plain)
+    )
+    np.testing.assert_array_equal(found.transform(images), expected.transform(plain))
+
+
+def test_parameters_set_after_fit_change_nothing(fitted, protected):
+    changed = pickle.loads(pickle.dumps(fitted)).set_params(
+        classifier=None, width=5, image_shape=(8, 32), value_range=(-3, 3), device="cuda:7"
+    )
+    for other in (changed, pickle.loads(pickle.dumps(changed))):
+        np.testing.assert_array_equal(other.transform(flat(X)), protected)
 
 
 def test_alpha_is_searched_in_a_pipeline():

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from sklearn.base import clone
 
 from ricsk import CNNClassifier, EtCEncryptor, PrivateClassifier, SecretKey, ViTClassifier
-from ricsk.classifiers import _base
+from ricsk.classifiers import _network, _training
 from ricsk.nn import CNN, ViT
-from ricsk.training import _recipes as _training
-from ricsk.training._recipes import Net, make_schedule
+from ricsk.training import find_half_precision, make_schedule
+from ricsk.training._loop import _Net as Net
 from tests.classifiers.test_classifiers import X_TEST, Y_TEST, X, y
 
 TINY = CNNClassifier(width=8, depth=2, epochs=4, batch_size=16, random_state=0)
@@ -139,7 +139,7 @@ def test_half_precision_is_for_training_where_the_device_has_it(monkeypatch):
     assert {dtype for _, dtype in seen} == {torch.float32}
     seen.clear()
     # The CPU has bfloat16, but is slow with it.
-    monkeypatch.setattr(_training, "half_precision", lambda device: torch.bfloat16)
+    monkeypatch.setattr(_network, "find_half_precision", lambda device: torch.bfloat16)
     half = clone(TINY).set_params(epochs=6).fit(X, y)
     assert set(seen) == {(True, torch.bfloat16)}
     half.predict(X)
@@ -149,11 +149,11 @@ def test_half_precision_is_for_training_where_the_device_has_it(monkeypatch):
 
 
 def test_half_precision_by_device(monkeypatch):
-    assert _training.half_precision(torch.device("cpu")) is None
+    assert find_half_precision(torch.device("cpu")) is None
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    assert _training.half_precision(torch.device("cuda")) is torch.bfloat16
+    assert find_half_precision(torch.device("cuda")) is torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    assert _training.half_precision(torch.device("cuda")) is None
+    assert find_half_precision(torch.device("cuda")) is None
 
 
 # Checkpoints
@@ -217,9 +217,9 @@ def test_without_random_state_the_seed_of_the_file_is_taken(monkeypatch, tmp_pat
         random_state=None, early_stopping=True, checkpoint=str(tmp_path / "training")
     )
     splits = []
-    split = _base.train_test_split
+    split = _training.train_test_split
     monkeypatch.setattr(
-        _base,
+        _training,
         "train_test_split",
         lambda *a, **k: splits.append(k["random_state"]) or split(*a, **k),
     )
@@ -319,7 +319,7 @@ def test_what_is_no_checkpoint_is_refused(damage, tmp_path):
         "pickle": pickle.dumps({"training": 1}),
     }
     path.write_bytes(contents[damage])
-    with pytest.raises(ValueError, match="is no checkpoint of a training, or a damaged one"):
+    with pytest.raises(ValueError, match="is not a checkpoint of a training, is damaged"):
         clone(classifier).fit(X, y)
     assert path.read_bytes() == contents[damage]
 

@@ -1,4 +1,4 @@
-"""How the networks of RIC are trained for a classifier: module, criterion and masks for skorch."""
+"""How the networks of RIC are trained for a classifier."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skorch import NeuralNet
-from skorch.callbacks import Callback, ProgressBar
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from ricsk.nae import ClassifierView
+from ricsk.nn import from_pixels, to_tensor
 from ricsk.nn.ric import LightRIC, PublishedRIC
+from ricsk.training import Optimizer, OwnRandomness, check_finite, find_device, train_network
 
 __all__ = ["train"]
 
@@ -44,7 +45,7 @@ class _EncryptAndRecover(nn.Module):
 
     def forward(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         view, masks = self.fixed
-        x = pixels.permute(0, 3, 1, 2).float() / 255
+        x = from_pixels(pixels)
         z = masks(labels).to(x.device).permute(0, 3, 1, 2) / 255
         e = self.network.encode(x, z)
         order = sign = None
@@ -76,8 +77,7 @@ class _Loss(nn.Module):
 
     def forward(self, output: tuple[Tensor, Tensor], pixels: Tensor) -> Tensor:
         recovered, margins = output
-        x = pixels.permute(0, 3, 1, 2).float() / 255
-        loss = self.beta * nn.functional.mse_loss(recovered, x)
+        loss = self.beta * nn.functional.mse_loss(recovered, from_pixels(pixels))
         return loss + (-margins).clamp_min(-self.kappa).mean() if len(margins) else loss
 
 
@@ -101,29 +101,50 @@ def train(
 ) -> list[float]:
     """Train the networks in place.
 
+    Parameters
+    ----------
+    network : LightRIC or PublishedRIC
+        What is trained.
+    pixels : ndarray of uint8, shape (n, height, width, channels)
+        Images.
+    labels : ndarray of shape (n,)
+        What the classifier reads in them, as positions in its `classes_`.
+    view : ClassifierView or None
+        What gradients of its margins are taken of, in float32. Without one, only the recovery of
+        the images counts.
+    masks : callable
+        Makes masks for labels. What it draws by torch, it draws from the training's randomness.
+    alpha, scramble, beta, kappa, epochs, batch_size, learning_rate, device, verbose
+        As for `RICEncryptor`.
+    seed : int
+        Of the training.
+
     Returns
     -------
     list of float
         The mean loss of each epoch.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or the training diverges.
     """
-    images = torch.from_numpy(pixels)
-    callbacks: list[tuple[str, Callback]] = [("bar", ProgressBar())] if verbose else []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = NeuralNet(
-            _EncryptAndRecover(network, view, masks, alpha, scramble),
-            criterion=_Loss(beta, kappa),
-            optimizer=torch.optim.Adam,
-            lr=learning_rate,
-            max_epochs=epochs,
-            batch_size=batch_size,
-            iterator_train__shuffle=True,
-            train_split=None,
-            callbacks=callbacks,
-            device=device,
-            verbose=0,
-        ).initialize()
-        data = {"pixels": images, "labels": torch.from_numpy(labels)}
-        net.fit(data, images)
+    place = find_device(device)
+    if view is not None:
+        view = view.to(place)
+    history = train_network(
+        _EncryptAndRecover(network, view, masks, alpha, scramble),
+        _Loss(beta, kappa),
+        TensorDataset(to_tensor(pixels), to_tensor(labels)),
+        optimizer=Optimizer(torch.optim.Adam, {}),
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        device=place,
+        randomness=OwnRandomness(seed),
+        prepare=lambda pixels, labels: ((pixels, labels), pixels),
+        verbose=verbose,
+    )
     network.cpu()
-    return [epoch["train_loss"] for epoch in net.history]
+    check_finite(history, learning_rate)
+    return [epoch["train_loss"] for epoch in history]

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import copy
-import math
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
+from ricsk._docs import DEVICE, FLATTEN, IMAGE_SHAPE, VALUE_RANGE, VERBOSE, fill_in
+from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.transformation._training import train
 from ricsk.images import ImageBatch
+from ricsk.nn import from_pixels, to_pixels, to_tensor
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import load_features
+from ricsk.training import OwnRandomness, draw_seed, find_device, load_weights, save_weights
 
 __all__ = ["TransformationNetworkEncryptor"]
 
@@ -29,6 +31,13 @@ _HELD_OUT = 0.1
 _CHUNK_VALUES = 1 << 16
 
 
+@fill_in(
+    image_shape=IMAGE_SHAPE,
+    value_range=VALUE_RANGE,
+    flatten=FLATTEN,
+    device=DEVICE,
+    verbose=VERBOSE,
+)
 class TransformationNetworkEncryptor(GuidedEncryptor):
     r"""A network that changes images for people, and not for a given classifier.
 
@@ -82,21 +91,16 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         Images in a step of training; 128 in [1]_, where many epochs make up for few steps in each.
     learning_rate : float, default=0.003
         The largest; 0.1 in [1]_, for stochastic gradient descent.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
-    device : str, default="auto"
-        Where to train: "auto" for a CUDA device if there is one. Images are transformed on the
-        processor in float64, so that the result is the same everywhere.
+    {image_shape}
+    {value_range}
+    {flatten}
+    {device}
+        Images are transformed on the processor in float64, so that the result is the same
+        everywhere.
     random_state : int, RandomState or None
-        Of the training.
-    verbose : int, default=0
-        Whether to show the progress of the training.
+        Of the training. An int gives the same network every time, on one machine. None gives
+        another one every time.
+    {verbose}
 
     Attributes
     ----------
@@ -243,40 +247,33 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
                 f"differentiable view of {self.classifier_!r}. Give a network of this package, a "
                 "linear model, or another one that ricsk.nae.view_classifier takes."
             )
-        levels = torch.from_numpy(self.value_range_.to_uint8(batch.pixels).copy())
-        labels = torch.from_numpy(self._find_labels(batch, y))
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self._network = TransformationUNet(batch.shape[2], self.width)
+        device, randomness = find_device(self.device), OwnRandomness(draw_seed(self.random_state))
+        levels = to_tensor(self.value_range_.to_uint8(batch.pixels))
+        labels = to_tensor(self._find_labels(batch, y))
+        self.network_config_ = {"n_channels": batch.shape[2], "width": self.width}
+        with randomness:
+            self._network = TransformationUNet(**self.network_config_)
             order = torch.randperm(len(levels))
-            n_held = int(_HELD_OUT * len(order))
-            held, kept = order[:n_held], order[n_held:]
-            self.history_ = train(
-                self._network,
-                TensorDataset(levels[kept], labels[kept]),
-                TensorDataset(levels[held], labels[held]) if n_held else None,
-                view=view,
-                features=features,
-                alpha=self.alpha,
-                margin=self.margin,
-                augment=self.augment,
-                optimizer=self.optimizer,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                device=device,
-                verbose=self.verbose,
-            )
+        n_held = int(_HELD_OUT * len(order))
+        held, kept = order[:n_held], order[n_held:]
+        self.history_ = train(
+            self._network,
+            TensorDataset(levels[kept], labels[kept]),
+            TensorDataset(levels[held], labels[held]) if n_held else None,
+            view=view,
+            features=features,
+            alpha=self.alpha,
+            margin=self.margin,
+            augment=self.augment,
+            optimizer=self.optimizer,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=device,
+            randomness=randomness,
+            verbose=self.verbose,
+        )
         self._network.double().eval()
-        if not math.isfinite(self.history_[-1]["train_loss"]):
-            raise ValueError(
-                f"the training diverged: its loss became {self.history_[-1]['train_loss']} with "
-                f"learning_rate={self.learning_rate}. Take a smaller one."
-            )
 
     def _find_labels(self, batch: ImageBatch, y: ArrayLike | None) -> NDArray[np.int64]:
         """Give labels as positions in `classes_`; without `y`, those that the classifier gives."""
@@ -299,12 +296,11 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
         values = self.value_range_
-        levels = torch.from_numpy(values.to_uint8(batch.pixels).copy())
+        levels = to_tensor(values.to_uint8(batch.pixels))
         protected = []
-        with torch.inference_mode():
+        with torch.inference_mode(), bounded_threads(min(_CHUNK_VALUES, levels.numel())):
             for chunk in levels.split(max(1, _CHUNK_VALUES // self.n_features_in_)):
-                y = self._network(chunk.permute(0, 3, 1, 2).double() / 255)
-                protected.append((255 * y).round().byte().permute(0, 2, 3, 1))
+                protected.append(to_pixels(self._network(from_pixels(chunk.double() / 255))))
         return values.from_uint8(torch.cat(protected).numpy(), batch.pixels.dtype)
 
     def _why_not_recoverable(self) -> str | None:
@@ -318,18 +314,13 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         network = state.pop("_network", None)
         if network is not None:
             # The weights are those that were trained in float32, so nothing is rounded off.
-            weights = copy.deepcopy(network).float().state_dict()
-            state["network_weights_"] = save_safetensors(weights)
+            state["weights_"] = save_weights(copy.deepcopy(network).float())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        stored = state.pop("network_weights_", None)
+        weights = state.pop("weights_", None)
         super().__setstate__(state)
-        if stored is not None:
-            weights = load_safetensors(stored)
-            n_channels, width = weights["last.weight"].shape[:2]
-            with torch.device("meta"):  # no time and no randomness for initial weights
-                network = TransformationUNet(n_channels, width)
-            network.load_state_dict(weights, assign=True)
-            self._network = network.double().eval()
+        if weights is not None:
+            network = load_weights(partial(TransformationUNet, **self.network_config_), weights)
+            self._network = network.double()

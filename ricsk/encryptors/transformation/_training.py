@@ -1,27 +1,27 @@
-"""How the transformation network is trained for a classifier: module, criterion, features."""
+"""How the transformation network is trained for a classifier."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from functools import partial
 
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ProgressBar
-from skorch.helper import predefined_split
+from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.data import TensorDataset
 
 from ricsk.nae import ClassifierView
+from ricsk.nn import from_pixels
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import VGGFeatures
-from ricsk.training import OPTIMIZERS, make_schedule
+from ricsk.training import OPTIMIZERS, OwnRandomness, check_finite, make_schedule, train_network
 
 __all__ = ["train"]
 
+_WEIGHT_DECAY = 5e-4
 # Where the rate falls in the paper's code: epochs 60, 120 and 160 of 200.
 _MILESTONES = (0.3, 0.6, 0.8)
-_MOST_SHIFT = 4
+_MAX_SHIFT = 4
 
 
 class _ProtectAndRead(nn.Module):
@@ -41,7 +41,7 @@ class _ProtectAndRead(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         view, features, augmentation = self.fixed
-        x = pixels.permute(0, 3, 1, 2).float() / 255
+        x = from_pixels(pixels)
         if self.training and augmentation is not None:
             x = augmentation(x)
         protected = self.network(x)
@@ -78,55 +78,71 @@ def train(
     epochs: int,
     batch_size: int,
     learning_rate: float,
-    device: str,
+    device: torch.device,
+    randomness: OwnRandomness,
     verbose: int,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, float]]:
     """Train the network in place; of all epochs, the one with the least loss on `held_out` stays.
+
+    Parameters
+    ----------
+    network : TransformationUNet
+        What is trained.
+    data, held_out : TensorDataset
+        Images, uint8 and channel-last, and labels as positions in the classifier's `classes_`.
+    view : ClassifierView
+        Of the classifier.
+    features : VGGFeatures
+        What sees details.
+    alpha, margin, augment, optimizer, epochs, batch_size, learning_rate, verbose
+        As for `TransformationNetworkEncryptor`.
+    device : torch.device
+        Where to train.
+    randomness : OwnRandomness
+        What to draw from.
 
     Returns
     -------
     list of dict
         For each epoch its number, `epoch`, and the mean losses `train_loss` and `valid_loss`.
+
+    Raises
+    ------
+    ValueError
+        If the training diverges.
     """
-    kind, settings = OPTIMIZERS[optimizer]
-    if optimizer == "adamw":
-        n_batches = math.ceil(len(data) / batch_size)
-        schedule: Callback = make_schedule("triangular", learning_rate, epochs, n_batches)
-    else:
-        settings = {**settings, "weight_decay": 5e-4}
-        schedule = LRScheduler(
-            torch.optim.lr_scheduler.MultiStepLR,
-            milestones=[max(1, round(part * epochs)) for part in _MILESTONES],
-            gamma=0.2,
-        )
-    callbacks: list[tuple[str, Callback]] = [("rate", schedule)]
-    if held_out is not None:
-        callbacks.append(("best", EarlyStopping(patience=epochs, load_best=True)))
-    if verbose:
-        callbacks.append(("bar", ProgressBar()))
-    net = NeuralNet(
+    chosen = OPTIMIZERS[optimizer]
+    schedule = partial(make_schedule, "triangular", learning_rate, epochs)
+    if optimizer == "sgd":
+        chosen, schedule = chosen.having(weight_decay=_WEIGHT_DECAY), partial(_fall, epochs)
+    history = train_network(
         _ProtectAndRead(
             network,
             view.float().to(device),
             features.to(device),
             _augmentation(data.tensors[0].shape) if augment else None,
         ),
-        criterion=_Loss(alpha, margin),
-        optimizer=kind,
-        **{f"optimizer__{name}": value for name, value in settings.items()},
-        lr=learning_rate,
-        max_epochs=epochs,
+        _Loss(alpha, margin),
+        data,
+        optimizer=chosen,
+        learning_rate=learning_rate,
+        epochs=epochs,
         batch_size=batch_size,
-        iterator_train__shuffle=True,
-        train_split=None if held_out is None else predefined_split(held_out),
-        callbacks=callbacks,
         device=device,
-        verbose=0,
-    ).initialize()
-    net.fit(data, None)
+        randomness=randomness,
+        schedule=schedule,
+        held_out=held_out,
+        verbose=verbose,
+    )
     network.cpu()
-    names = ("epoch", "train_loss", "valid_loss")
-    return [{name: epoch[name] for name in names if name in epoch} for epoch in net.history]
+    check_finite(history, learning_rate)
+    return history
+
+
+def _fall(epochs: int, _: int) -> LRScheduler:
+    """Make what lowers the rate as the paper's code does, after whole epochs."""
+    milestones = [max(1, round(part * epochs)) for part in _MILESTONES]
+    return LRScheduler(MultiStepLR, milestones=milestones, gamma=0.2)
 
 
 def _augmentation(shape: torch.Size) -> nn.Module:
@@ -135,5 +151,5 @@ def _augmentation(shape: torch.Size) -> nn.Module:
 
     _, height, width, _ = shape
     return AugmentationSequential(
-        RandomHorizontalFlip(), RandomCrop((height, width), padding=_MOST_SHIFT)
+        RandomHorizontalFlip(), RandomCrop((height, width), padding=_MAX_SHIFT)
     )

@@ -1,0 +1,87 @@
+"""Texts that stand in several docstrings, written once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from textwrap import indent
+from typing import TypeVar
+
+__all__ = ["DEVICE", "FLATTEN", "IMAGE_SHAPE", "VALUE_RANGE", "VERBOSE", "fill_in"]
+
+DEVICE = """
+device : str, default="auto"
+    Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's name.
+"""
+FLATTEN = """
+flatten : bool, default=False
+    Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier of
+    scikit-learn can stand behind the encryptor in a pipeline.
+"""
+IMAGE_SHAPE = """
+image_shape : tuple of int, optional
+    ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds. Without
+    it, rows of 64 features and more are read as square images, grey or with three channels.
+"""
+VALUE_RANGE = """
+value_range : (float, float), optional
+    Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
+    where the images of `fit` lie in it, [0, 255] where they hold 8-bit values, and their extreme
+    values otherwise.
+"""
+VERBOSE = """
+verbose : int, default=0
+    Whether to show the progress of the training, on the standard error stream.
+"""
+
+_Documented = TypeVar("_Documented", bound=type | Callable[..., object])
+_PLACE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
+
+
+def fill_in(**texts: str) -> Callable[[_Documented], _Documented]:
+    r'''Make a decorator that puts texts into a docstring.
+
+    Parameters
+    ----------
+    **texts : str
+        What to put in the place of a line with nothing but ``{name}``, which tells the indentation.
+
+    Returns
+    -------
+    callable
+        It changes and returns a class or function.
+
+    Raises
+    ------
+    KeyError
+        When it decorates, if a text is missing or has no place.
+
+    Examples
+    --------
+    >>> from inspect import getdoc
+    >>> @fill_in(seed="seed : int\n    Where the random numbers begin.")
+    ... def draw(seed):
+    ...     """Draw a number from this:
+    ...
+    ...     {seed}
+    ...     """
+    >>> print(getdoc(draw))
+    Draw a number from this:
+    <BLANKLINE>
+    seed : int
+        Where the random numbers begin.
+    '''
+
+    def decorate(documented: _Documented) -> _Documented:
+        doc = documented.__doc__
+        if doc is None:  # as under python -OO
+            return documented
+        places = {place for _, place in _PLACE.findall(doc)}
+        if places != set(texts):
+            raise KeyError(f"{documented.__name__}: {sorted(places ^ set(texts))}")
+        documented.__doc__ = _PLACE.sub(
+            lambda found: indent(texts[found[2]].strip(), found[1]), doc
+        )
+        return documented
+
+    return decorate
