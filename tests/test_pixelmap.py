@@ -113,9 +113,13 @@ def test_floats_need_little_memory_besides_the_result():
 
 
 def test_floats_outside_of_the_range_are_negated_too():
-    images = np.array([[2e4, 6e4]], np.float16)
-    negated = PixelMap([0, 1], [255, 255]).on_floats(images, 3e4, 5e4)
-    np.testing.assert_array_equal(negated, images[:, ::-1])
+    negate = PixelMap([0, 1], [255, 255])
+    for dtype, images, low, high in (
+        (np.float16, [[2e4, 6e4]], 3e4, 5e4),
+        (np.float64, [[-1e30, 1e30]], -1.0, 1.0),
+    ):
+        negated = negate.on_floats(np.array(images, dtype), low, high)
+        np.testing.assert_array_equal(negated, np.array(images, dtype)[:, ::-1])
 
 
 def test_maps_that_do_more_refuse_floats():
