@@ -43,8 +43,8 @@ print(f"accuracy on ciphertexts:  {classifier.score(C, y_test):.3f}")
 print(f"same prediction: {np.mean(classifier.predict(C) == classifier.predict(X_test)):.0%}")
 
 # %%
-# Back at the owner: the key alone opens them, bit for bit. Whether one bit was changed on the way
-# is noticed, whichever it is.
+# Back at the owner: the key alone opens them, bit for bit. Any bit that was changed on the way is
+# noticed.
 
 print("recovered bit for bit:", np.array_equal(unseal(C, key), X_test))
 changed = C[:1].copy()
@@ -56,8 +56,8 @@ except NotSealedError as error:
 
 # %%
 # Where is the image? Its ciphertext fills the low bit planes; the high ones are noise that is
-# changed until the classifier is content. Here are all eight planes of one ciphertext, the lowest
-# first. An adversary without the key sees noise in each of them.
+# changed until the classifier reads it as the plain image. Here are all eight planes of one
+# ciphertext, the lowest first. An adversary without the key sees noise in each of them.
 
 figure, axes = plt.subplots(1, 8, figsize=(9, 1.5), layout="constrained")
 for plane, ax in enumerate(axes):

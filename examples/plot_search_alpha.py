@@ -84,8 +84,8 @@ plt.show()
 #
 # *What does not.* Agreement is 1 at every α. It cannot be anything else: an encryptor that cannot
 # keep a prediction raises an error instead of returning a ciphertext. Noise likeness says how
-# little a ciphertext correlates with its image; it hardly changes, and what it loses it loses to
-# the class pattern.
+# little a ciphertext correlates with its image; it falls a little, because the class pattern in
+# the mask resembles images of the class.
 #
 # *What is missing.* A larger mask is there to hide more, and none of these figures measures that.
 # A search that maximises recovery takes the smallest α, and one that maximises agreement takes the
