@@ -27,9 +27,9 @@ key = SecretKey.generate()
 schemes = {"EtC": EtCEncryptor(key, block_size=4), "sealed": SealedEncryptor(key, classifier)}
 
 # %%
-# The attacks. Without this list, all that apply are run, networks that have to be trained among
-# them. Those take minutes, and ``budget="thorough"`` of `ricsk.audit.audit` hours: that is what an
-# adversary would spend, and what you should before you trust a scheme.
+# The attacks. Without this list, all that apply are run, and among them are networks that have to
+# be trained. Give them more effort by ``budget="thorough"`` before you trust a scheme: an
+# adversary would, too.
 
 attacks = [JigsawAttack(), LinearAttack(), FRAttack("chosen")]
 result = audit(schemes, X, y, attacks, classifier=classifier, n_targets=40, random_state=0)

@@ -10,7 +10,7 @@ other.
 
 # %%
 # The same digit plain and under two encryptions with blocks of 4×4 pixels: EtC moves blocks and
-# turns them, but leaves each block smooth inside; LE permutes all bits of a block.
+# turns them, but leaves each block smooth inside; LE permutes the halves of all pixels of a block.
 
 import matplotlib.pyplot as plt
 
@@ -50,8 +50,8 @@ figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
 for ax, (name, classifier) in zip(axes, classifiers.items(), strict=True):
     accuracy = classifier.fit(X[:1500], y[:1500]).score(X[1500:], y[1500:])
     plot_patch_embeddings(classifier, ax=ax, n_filters=16)
-    ax.set_title(f"learned from {name}, accuracy {accuracy:.2f}")
-figure.suptitle("The 16 strongest filters: bright pixels count for, dark ones against")
+    ax.set_title(f"{name}: accuracy {accuracy:.2f}")
+figure.suptitle("The 16 strongest filters learned: bright pixels count for, dark ones against")
 figure.get_layout_engine().set(wspace=0.08)
 plt.show()
 
