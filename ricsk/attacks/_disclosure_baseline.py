@@ -51,6 +51,8 @@ class DisclosureBaseline(NetworkAttack):
     {fitted}
     classifier_, discloses_
         As given.
+    reads_levels_ : bool
+        Whether the classifier is given 8-bit levels, as the ciphertexts of `fit` were, or floats.
     n_disclosed_ : int
         How many numbers it sees of an image: as many as there are classes, or features.
 
@@ -127,7 +129,7 @@ class DisclosureBaseline(NetworkAttack):
         return self._apply(self._standardized(self._ask(ciphertexts)))
 
     def _ask(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        images = pixels if self._reads_levels else pixels / 255
+        images = pixels if self.reads_levels_ else pixels / 255
         method = getattr(self.classifier_, _METHODS[self.discloses_])
         answer: NDArray[Any] = np.asarray(method(flattened_for(self.classifier_, images)))
         if self.discloses_ == "label":
@@ -140,8 +142,8 @@ class DisclosureBaseline(NetworkAttack):
         return ((raw - self._mean) / self._deviation).astype(np.float32)
 
     def _read(self, images: ArrayLike, name: str) -> NDArray[np.uint8]:
-        if name == "ciphertexts" and not hasattr(self, "_reads_levels"):
-            self._reads_levels = np.asarray(images).dtype == np.uint8
+        if name == "ciphertexts" and not hasattr(self, "reads_levels_"):
+            self.reads_levels_ = np.asarray(images).dtype == np.uint8
         return super()._read(images, name)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:

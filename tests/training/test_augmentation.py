@@ -3,6 +3,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
@@ -186,6 +187,31 @@ def test_augment_first_trains_on_ciphertexts_of_augmented_images(seen, floats):
             for column in (1, 2, 3)
         )
         assert least < 1
+
+
+def test_fit_encrypted_trains_alone_what_augment_first_trains():
+    encryptor = EtCEncryptor(KEY, block_size=4).fit(X)
+    classifier = clone(CNN_TINY).set_params(augmentation="crop", epochs=1)
+    alone = clone(classifier).fit_encrypted(X, y, encryptor)
+    private = PrivateClassifier(encryptor, classifier, augment_first=True).fit(X, y)
+    C = encryptor.transform(X_TEST)
+    assert_array_equal(alone.predict_proba(C), private.predict_proba(X_TEST))
+    assert repr(KEY) not in repr(alone.__getstate__())
+
+
+def test_fit_encrypted_refuses_what_fit_does_and_keeps_what_was_fitted():
+    encryptor = EtCEncryptor(KEY, block_size=4).fit(X)
+    classifier = clone(CNN_TINY).set_params(epochs=1).fit(X, y)
+    expected = classifier.predict_proba(X_TEST)
+    with pytest.raises(NotFittedError):
+        classifier.fit_encrypted(X, y, clone(encryptor))
+    with pytest.raises(ValueError, match="one class only"):
+        classifier.fit_encrypted(X, 0 * y, encryptor)
+    with pytest.raises(ValueError, match="8×4 pixels"):
+        classifier.fit_encrypted(X[:, :, :4], y, encryptor)
+    with pytest.raises(ValueError, match="'augmentation' parameter of CNNClassifier"):
+        clone(classifier).set_params(augmentation="strong").fit_encrypted(X, y, encryptor)
+    assert_array_equal(classifier.predict_proba(X_TEST), expected)
 
 
 def test_augment_first_encrypts_what_is_held_out(seen):

@@ -111,6 +111,8 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     history_ : list of dict
         For each epoch its number, `epoch`, and the mean losses `train_loss` and, from ten images
         on, `valid_loss`.
+    network_config_ : dict
+        Channels and width of the network.
     image_shape_in_, ciphertext_shape_ : tuple of int
         Height, width and channels of images and of protected images.
     value_range_ : ValueRange
