@@ -258,7 +258,7 @@ def _read_normalization(
 
 
 class _PatchMap(NamedTuple):
-    """A pixel map in terms of patches, all of which undergo the same."""
+    """A pixel map in terms of patches, which all undergo the same."""
 
     source: NDArray[np.intp]  # for each patch of the ciphertext, the patch of the image in it
     order: NDArray[np.intp]  # for each value of a patch, its former place in the patch

@@ -27,7 +27,7 @@ class JigsawScores(NamedTuple):
     neighbour : float
         :math:`N_c`: pairs of adjacent blocks that are adjacent, in the same way, in the image.
     largest_component : float
-        :math:`L_c`: blocks in the largest part of which all such pairs are right.
+        :math:`L_c`: blocks in the largest part in which all such pairs are right.
     """
 
     direct: float

@@ -30,9 +30,12 @@ _INNER_PACKAGES = ("ricsk", "sklearn", "joblib")
 class PixelMapEncryptor(KeyedEncryptor):
     """Base of the perceptual encryptors: one `PixelMap` for all images of a shape.
 
-    Subclasses must define `_make_scheme`, which says what the parameters mean for images of a
-    shape, and in `_scheme_type` of which class that value is. Nothing but it is asked once `fit`
-    has made it.
+    Subclasses must define
+
+    - `_make_scheme`: say what the parameters mean for images of a shape;
+    - `_scheme_type`: the class of that value.
+
+    Once `fit` has made it, the scheme is asked, and the parameters are not.
 
     Attributes
     ----------
