@@ -142,3 +142,15 @@ def test_held_planes_stay(score):
     assert_array_equal(found.pixels % 16, NOISE[:20] % 16)
     assert (found.pixels != NOISE[:20]).any(axis=(1, 2, 3)).mean() > 0.5
     assert found.reached.mean() > 0.8
+
+
+def test_progress(score, capsys):
+    targets = np.arange(20) % 10
+    found = search(score, targets, range(20), max_passes=20)
+    assert capsys.readouterr() == ("", "")
+    again = search(score, targets, range(20), max_passes=20, verbose=1)
+    assert_array_equal(again.pixels, found.pixels)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "searches" in err
+    assert "0/20" in err
