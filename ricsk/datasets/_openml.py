@@ -19,8 +19,8 @@ def fetch_cifar10(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Fetch CIFAR-10 from OpenML: 60,000 colour images of ten kinds of things.
 
-    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps them in `data_home`. Reading them
-    takes a few gigabytes of memory.
+    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps
+    them in `data_home`. Reading them takes a few gigabytes of memory.
 
     Parameters
     ----------
@@ -65,8 +65,9 @@ def fetch_svhn(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Fetch SVHN from OpenML: 99,289 colour crops of house numbers.
 
-    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps them in `data_home`. Reading them
-    takes a few gigabytes of memory. The data may be used for non-commercial purposes only.
+    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps
+    them in `data_home`. Reading them takes a few gigabytes of memory. The data may be used for
+    non-commercial purposes only.
 
     Parameters
     ----------

@@ -92,7 +92,9 @@ def dump(value):
     return pickle.dumps(value) + file.getvalue()
 
 
-@pytest.mark.parametrize("wrap", [lambda c: c, FrozenEstimator, make_pipeline], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [lambda c: c, FrozenEstimator, make_pipeline], ids=["bare", "frozen", "pipeline"]
+)
 def test_no_path_of_the_client_is_left(wrap, tmp_path):
     path = str(tmp_path / "of the client")
     network = CNNClassifier(width=4, depth=1, epochs=1, image_shape=(8, 8), checkpoint=path)

@@ -123,7 +123,7 @@ def fitted(classifier, images=X, labels=Y):
     return clone(classifier).fit(images.reshape(len(images), -1) if flat else images, labels)
 
 
-@pytest.mark.parametrize("classifier", KEEPERS, ids=str)
+@pytest.mark.parametrize("classifier", KEEPERS, ids=lambda classifier: type(classifier).__name__)
 def test_classifiers_that_keep_samples_are_found(classifier):
     assert find_training_images(fitted(classifier), X, UNIT)
 
