@@ -162,12 +162,13 @@ def test_pair_of_one_label_that_differs_most_in_contrast():
     stripes = np.where(np.arange(16) % 2, 255, 0)[:, np.newaxis, np.newaxis] * np.ones(3)
     edges = np.broadcast_to(stripes[:, np.newaxis, 0], (16, 16, 3))
     faint = edges // 2 + 64
-    images = np.stack([constant(250), edges, faint, constant(128), edges]).astype(np.uint8)
+    images = [constant(250), edges, faint, constant(128), edges, constant(20)]
+    images = np.stack(images).astype(np.uint8)
     noise = NoiseEncryptor(KEY).fit(images)
     game = DistinguishingGame(n_ciphertexts=20)
     assert game.play(noise, images, keys=KEYS).pair == (3, 1)
-    assert game.play(noise, images, ["a", "b", "a", "b", "c"], keys=KEYS).pair == (3, 1)
-    assert game.play(noise, images, ["a", "b", "a", "c", "d"], keys=KEYS).pair == (2, 0)
+    assert game.play(noise, images, ["a", "b", "a", "b", "c", "d"], keys=KEYS).pair == (3, 1)
+    assert game.play(noise, images, ["a", "b", "a", "c", "d", "e"], keys=KEYS).pair == (2, 0)
     assert set(game.play(noise, images[:2], keys=KEYS).pair) == {0, 1}
 
 
