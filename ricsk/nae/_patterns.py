@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from ricsk.images import ImageShape
 from ricsk.nae._reader import Reader
@@ -77,6 +78,7 @@ class ClassPatterns:
         max_steps: int = 300,
         device: str = "cpu",
         seed: int = 0,
+        verbose: int = 0,
     ) -> ClassPatterns:
         """Find patterns for all classes.
 
@@ -109,6 +111,8 @@ class ClassPatterns:
             Where to compute, as torch calls it.
         seed : int
             Decides on noise and mixtures. The same seed gives the same patterns on one machine.
+        verbose : int
+            Whether to show a progress bar, on the standard error stream.
 
         Returns
         -------
@@ -141,7 +145,7 @@ class ClassPatterns:
         pattern = torch.zeros(n_classes, *image_shape, device=device, requires_grad=True)
         adam = torch.optim.Adam([pattern], lr=0.1 * bound)
         least, stale = np.inf, 0
-        for step in range(max_steps):
+        for step in tqdm(range(max_steps), desc="class patterns", disable=not verbose):
             targets = _targets(step, size, n_classes, device)
             noise, other = mix.draw(size)
             weight = alpha + (1 - alpha) * mix.uniform(size)
@@ -192,7 +196,12 @@ _FOUND_BYTES = 1 << 26
 
 
 def find_patterns(
-    reader: Reader, image_shape: ImageShape, *, content: NDArray[np.uint8] | None, **settings: Any
+    reader: Reader,
+    image_shape: ImageShape,
+    *,
+    content: NDArray[np.uint8] | None,
+    verbose: int = 0,
+    **settings: Any,
 ) -> ClassPatterns:
     """Find class patterns, or remember those of an equal classifier, content and settings.
 
@@ -200,7 +209,7 @@ def find_patterns(
     ----------
     reader : Reader
         With a view.
-    image_shape, content, **settings
+    image_shape, content, verbose, **settings
         See `ClassPatterns.fit`.
 
     Returns
@@ -210,13 +219,17 @@ def find_patterns(
     view = reader.view
     assert view is not None
     known = (reader.classifier, reader.value_range, reader.form, image_shape, content, settings)
+
+    def find() -> ClassPatterns:
+        return ClassPatterns.fit(view, image_shape, content=content, verbose=verbose, **settings)
+
     try:
         name = joblib.hash(known)
     except (pickle.PicklingError, TypeError, AttributeError):
         # A classifier that cannot be pickled has no name to be remembered by.
-        return ClassPatterns.fit(view, image_shape, content=content, **settings)
+        return find()
     if name not in _FOUND:
-        _FOUND[name] = ClassPatterns.fit(view, image_shape, content=content, **settings)
+        _FOUND[name] = find()
     _FOUND.move_to_end(name)
     while len(_FOUND) > 1 and sum(p.patterns.nbytes for p in _FOUND.values()) > _FOUND_BYTES:
         _FOUND.popitem(last=False)

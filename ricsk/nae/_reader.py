@@ -101,7 +101,7 @@ class Reader:
         values = self.value_range
         ndim = {"given": self.form.ndim, "flat": 2, "first": None}[self._layout]
         try:
-            return view_classifier(
+            view = view_classifier(
                 self.classifier,
                 value_range=(values.low, values.high) if floats else None,
                 ndim=ndim,
@@ -109,6 +109,12 @@ class Reader:
             )
         except NoViewError:
             return None
+        try:
+            with torch.inference_mode():
+                view.scores(torch.full((1, *self.image_shape), 128.0, dtype=torch.float64))
+        except (ValueError, TypeError, RuntimeError, IndexError):
+            return None  # a module that does not compute in double precision, on the processor
+        return view
 
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.
@@ -273,11 +279,15 @@ class Reader:
         """
         n = int(np.clip(_SAMPLE_VALUES // levels[0].size, _MIN_SAMPLE, _MAX_SAMPLE))
         noise = np.random.default_rng(0).integers(0, 256, (n, *levels.shape[1:]), np.uint8)
-        sample = np.concatenate([levels[:n], noise])
+        # spread over all, because images are often sorted by class
+        chosen = np.linspace(0, len(levels) - 1, min(n, len(levels))).astype(int)
+        sample = np.concatenate([levels[chosen], noise])
         try:
-            predicted = self.predict(sample)
+            found = self.classifier.predict(self.as_input(sample))
         except (ValueError, TypeError, RuntimeError, IndexError) as error:
             raise ValueError(self._cannot_read(error)) from error
+        predicted = self._positions(found)
+        self._check_scale(sample, predicted)
         if self.view is None:
             best = self.scores(sample).argmax(axis=1)
             # Thresholds and ties let them differ here and there, other columns almost everywhere.
@@ -303,6 +313,21 @@ class Reader:
             )
         if match != "label" and self.view is not None:
             self._check_values(sample, match)
+
+    def _check_scale(self, sample: NDArray[np.uint8], predicted: NDArray[np.int64]) -> None:
+        """Refuse floats of which a channel-first module may want the values, or their levels."""
+        unit = (self.value_range.low, self.value_range.high) == (0, 1)
+        if self._layout != "first" or self.form.dtype.kind != "f" or unit:
+            return
+        values = self.value_range.from_uint8(sample, np.float32)
+        unscaled = self._positions(self.classifier.predict(np.moveaxis(values, -1, 1)))
+        if (unscaled != predicted).any():
+            raise ValueError(
+                f"{self.classifier!r} takes images channels first, and says other things of their "
+                f"values from {self.value_range.low:g} to {self.value_range.high:g} than of the "
+                "same on [0, 1]: it is not known which it is to be given. Give images on [0, 1], "
+                "as floats or uint8, and a module that takes floats on [0, 1]."
+            )
 
     def check_form(self, pixels: NDArray[Any], form: ImageForm) -> None:
         """Refuse images in a form that the classifier reads otherwise than that of `fit`.

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ricsk.exceptions import NoViewError
 from ricsk.nae._estimators import VotingHead, affine_step, build_head
@@ -321,14 +322,38 @@ def _steps(estimator: Any) -> list[Any]:
     return [] if estimator is None or isinstance(estimator, str) else [estimator]
 
 
+class _KeepDouble(TorchFunctionMode):
+    """Leaves out what casts float64 to float32, as in the `forward` of many modules.
+
+    The weights of a view are float64, and would not fit what such a module goes on with.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        casts = func in (Tensor.float, Tensor.to, Tensor.type, Tensor.type_as)
+        if casts and args[0].dtype == torch.float64:
+            result = func(*args, **(kwargs or {}))
+            return args[0] if result.dtype == torch.float32 else result
+        return func(*args, **(kwargs or {}))
+
+
+class _InDouble(nn.Sequential):
+    """A module of somebody else, in the precision of the view."""
+
+    def forward(self, levels: Tensor) -> Tensor:
+        with _KeepDouble():
+            return super().forward(levels)
+
+
 def _network(
     classifier: Any, value_range: tuple[float, float] | None, ndim: int | None
 ) -> nn.Module | None:
     if isinstance(classifier, nn.Module):
-        return nn.Sequential(_ChannelsFirst(), classifier)
+        return _InDouble(_ChannelsFirst(), classifier)
     if isinstance(classifier, NeuralNetClassifier):
         given = _ChannelsFirst() if ndim is None else _Values(value_range, ndim)
-        body = nn.Sequential(given, classifier.module_)
+        body = _InDouble(given, classifier.module_)
         if isinstance(classifier.criterion_, nn.NLLLoss):
             return body.append(_Logarithm())
         if isinstance(classifier.criterion_, nn.CrossEntropyLoss):
