@@ -26,9 +26,6 @@ translate the old layout, keep the dump under ``tests/states`` that the old vers
 one of the new.
 """
 
-# What scikit-learn keeps on an instance that is neither a parameter nor learnt.
-_CONFIGURATION = ("_metadata_request", "_sklearn_output_config", "_doc_link_module")
-
 
 class Estimator(BaseEstimator):
     """Base of all estimators: fits that leave all or nothing, and states that know their version.
@@ -42,11 +39,13 @@ class Estimator(BaseEstimator):
         """Lend an unfitted twin, and take over what it has learnt once nothing went wrong.
 
         So an interrupted or failed `fit` leaves an estimator as it was: unfitted, or fitted as
-        before.
+        before. What was learnt before, whose names end in an underscore, the twin does not have;
+        parameters, and what scikit-learn keeps on an instance, it does.
         """
         twin = object.__new__(type(self))
-        kept = {*self.get_params(deep=False), *_CONFIGURATION}
-        twin.__dict__.update({name: value for name, value in self.__dict__.items() if name in kept})
+        twin.__dict__.update(
+            {name: value for name, value in self.__dict__.items() if not name.endswith("_")}
+        )
         yield twin
         self.__dict__.clear()
         self.__dict__.update(twin.__dict__)

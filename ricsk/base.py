@@ -26,7 +26,7 @@ from ricsk.images import (
     describe,
     validate_images,
 )
-from ricsk.keys import SecretKey
+from ricsk.keys import KeyedMixin, KeyParameter, SecretKey
 
 __all__ = [
     "BaseEncryptor",
@@ -35,29 +35,6 @@ __all__ = [
     "KeyedEncryptor",
     "get_encryptor_tags",
 ]
-
-
-class KeyParameter:
-    """A constructor parameter that never holds a key as bare bytes, which would print themselves.
-
-    A path stays a path until `fit`, so that making an estimator reads no file.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        try:
-            return instance.__dict__[self.name]
-        except KeyError:
-            raise AttributeError(f"{type(instance).__name__} has no {self.name} yet") from None
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        if isinstance(value, bytes | bytearray):
-            value = SecretKey(bytes(value))
-        instance.__dict__[self.name] = value
 
 
 @dataclass(frozen=True)
@@ -417,7 +394,7 @@ class BaseImageEncryptor(BaseEncryptor):
         return int(np.prod(self.ciphertext_shape_))
 
 
-class KeyedEncryptor(BaseImageEncryptor):
+class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
     """Base of all image encryptors with a secret key.
 
     What a scheme derives from the key for every image alike, it makes in `_derive_from_key`, which

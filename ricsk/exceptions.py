@@ -6,6 +6,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     RicskError
     ├── AttackNotApplicableError (ValueError)
     ├── KeyFileError (ValueError)
+    │   └── KeyFileNotFoundError (FileNotFoundError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
@@ -19,6 +20,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 __all__ = [
     "AttackNotApplicableError",
     "KeyFileError",
+    "KeyFileNotFoundError",
     "NewerFormatError",
     "NoViewError",
     "NotAdaptableError",
@@ -42,6 +44,10 @@ class AttackNotApplicableError(RicskError, ValueError):
 
 class KeyFileError(RicskError, ValueError):
     """A key file, or an environment variable with a key, does not hold a readable ricsk key."""
+
+
+class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
+    """No key file is at a path. The path is not named, because it may be a secret."""
 
 
 class NewerFormatError(RicskError, ValueError):

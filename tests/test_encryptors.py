@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from ricsk import SecretKey
-from tests.instances import ENCRYPTORS, KEY
+from ricsk import PrivateClassifier, SecretKey
+from tests.instances import ENCRYPTORS, GUIDED_ENCRYPTORS, KEY
+from tests.keys.leaks import SECRET, SECRET_TEXT, assert_no_secret
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (5, 6, 4, 3), dtype=np.uint8)
@@ -118,7 +119,8 @@ def test_key_parameter_may_be_bytes_or_path_and_never_prints(encryptor, tmp_path
     KEY.save(tmp_path / "images.key")
     _, C = encrypted(encryptor, PIXELS)
     for key in (bytes(range(32)), tmp_path / "images.key", str(tmp_path / "images.key")):
-        other = clone(encryptor).set_params(key=key)
+        other = clone(encryptor)
+        other.key = key
         np.testing.assert_array_equal(encrypted(other, PIXELS)[1], C)
         shown = repr(other) + str(other.get_params()) + other._repr_html_()
         assert bytes(range(32)).hex() not in shown
@@ -168,6 +170,23 @@ def test_a_key_of_wrong_length_is_refused_without_printing_it():
     with pytest.raises(ValueError, match="32 bytes") as caught:
         clone(ENCRYPTORS[0]).set_params(key=b"hunter2")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encryptor", [*ENCRYPTORS, *GUIDED_ENCRYPTORS], ids=name)
+@pytest.mark.parametrize("value", [SECRET, SECRET_TEXT, SECRET.hex(), list(SECRET)], ids=type)
+def test_parameters_are_no_place_for_a_key_that_shows(encryptor, value):
+    """Searches set parameters, and show what they set."""
+    pipeline = make_pipeline(clone(encryptor))
+    step = pipeline.steps[0][0]
+    for estimator, parameter in [
+        (clone(encryptor), "key"),
+        (PrivateClassifier(clone(encryptor)), "encryptor__key"),
+        (pipeline, f"{step}__key"),
+    ]:
+        with pytest.raises((TypeError, ValueError)) as caught:
+            estimator.set_params(**{parameter: value})
+        assert_no_secret(caught.value)
+        assert estimator.get_params()[parameter] is KEY
 
 
 @every_encryptor
@@ -233,3 +252,7 @@ def test_stands_in_pipelines_and_searches(encryptor):
     search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
     assert search.predict(X).shape == (40,)
     assert bytes(range(32)).hex() not in str(search.cv_results_)
+    shown = GridSearchCV(pipeline, {f"{step}__key": [bytes(range(32))]}, cv=2)
+    with pytest.raises(TypeError, match="as bytes"):
+        shown.fit(X, y)
+    assert not hasattr(shown, "cv_results_")

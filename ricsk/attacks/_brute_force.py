@@ -13,14 +13,38 @@ from sklearn.utils._param_validation import Interval
 
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
-from ricsk.keys import SecretKey
+from ricsk.keys import KeyedMixin, KeyParameter, SecretKey, UnusableKey
 
 __all__ = ["BruteForceAttack"]
 
 _GREY = 128
 
 
-class BruteForceAttack(BaseAttack):
+class _KeyList(KeyParameter):
+    """How many keys, or a list of them, which is kept as a tuple of `SecretKey`."""
+
+    def find_fault(self, value: Any) -> Exception | None:
+        if isinstance(value, list | tuple):
+            try:
+                self.wrap(value)
+            except (TypeError, ValueError, OSError) as fault:
+                return fault.with_traceback(None)  # which would hold the list
+        elif value is not None and not isinstance(value, Integral | float):
+            return TypeError(
+                "keys must be a list of SecretKey, or how many random ones to draw, got "
+                f"{type(value).__name__}. Put a single key into a list"
+            )
+        return None
+
+    def wrap(self, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        if isinstance(value, tuple) and all(isinstance(key, SecretKey) for key in value):
+            return value  # itself, or the attack could not be cloned
+        return tuple(SecretKey.coerce(key) for key in value)
+
+
+class BruteForceAttack(KeyedMixin, BaseAttack):
     """Decrypt with each key of a list, and keep the one whose images are smoothest.
 
     This is the adversary with a list of likely passphrases: the attack is as strong as the list. A
@@ -29,8 +53,9 @@ class BruteForceAttack(BaseAttack):
 
     Parameters
     ----------
-    keys : int or sequence of SecretKey, default=100
-        The keys to try, or how many random ones.
+    keys : int or list of SecretKey, default=100
+        The keys to try, or how many random ones. In a list, their 32 bytes or paths of key files
+        are taken too, and read at once.
     n_images : int, default=20
         How many ciphertexts of `fit` are decrypted with each key.
     random_state : int, RandomState or None
@@ -69,11 +94,12 @@ class BruteForceAttack(BaseAttack):
     adversary = Adversary(keys="listed")
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "keys": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "keys": "no_validation",
         "n_images": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
+    keys = _KeyList()
     best_key_: SecretKey | None
     scores_: NDArray[np.float64]
 
@@ -93,11 +119,14 @@ class BruteForceAttack(BaseAttack):
         ciphertexts: NDArray[np.uint8],
         rekey: Callable[[SecretKey], BaseImageEncryptor],
     ) -> None:
-        if isinstance(self.keys, Sequence):
-            keys = [SecretKey.coerce(key) for key in self.keys]
-        else:
+        keys = self.keys
+        if isinstance(keys, UnusableKey):
+            raise keys.make_fault()
+        if isinstance(keys, Integral):
             rng = check_random_state(self.random_state)
-            keys = [SecretKey(rng.bytes(32)) for _ in range(self.keys)]
+            keys = [SecretKey(rng.bytes(32)) for _ in range(int(keys))]
+        if not isinstance(keys, list | tuple):
+            raise TypeError(f"keys={keys!r}: expected a list of keys, or how many to draw.")
         if not keys:
             raise ValueError("keys is empty: expected at least one key, or how many to draw.")
         sample = ciphertexts[: self.n_images]

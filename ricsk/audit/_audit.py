@@ -28,7 +28,7 @@ from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import (
-    ImageBatch,
+    ImageForm,
     ValueRange,
     check_images,
     describe,
@@ -56,7 +56,7 @@ class _Judge(NamedTuple):
     """A classifier of plain images, and the form in which it takes them."""
 
     classifier: Any
-    form: ImageBatch
+    form: ImageForm
     values: ValueRange
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[Any]:
@@ -179,7 +179,9 @@ def audit(
         fitted = clone(scheme).fit(given[rest], labels[rest])
         chosen = default_attacks(fitted, budget, seed) if isinstance(attacks, str) else attacks
         _tell(verbose, f"{name}:")
-        runs.append(_attacked(name, fitted, parts, chosen, _Judge(judge, batch, values), verbose))
+        runs.append(
+            _attacked(name, fitted, parts, chosen, _Judge(judge, batch.form, values), verbose)
+        )
     settings = {
         "images": f"{n_samples} of {describe(batch.shape)}",
         "targets": n_targets,

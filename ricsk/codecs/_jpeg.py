@@ -10,23 +10,20 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._estimator import Estimator, ImageTransformerMixin
+from ricsk.codecs._read import read_image
 from ricsk.images import ImageBatch, ImageShape, ValueRange, describe, validate_images
 
 __all__ = ["JPEGCodec"]
 
-_MOST_PIXELS_A_SIDE = 65500
+_MAX_SIDE = 65500
 
 
-class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class JPEGCodec(ClassNamePrefixFeaturesOutMixin, ImageTransformerMixin, Estimator):
     """Code images as JPEG and decode them again.
 
     `transform` returns what arrives at the other end, so that a codec stands in a pipeline between
@@ -60,6 +57,8 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Height, width and channels of the images.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    quality_, subsampling_ : int and str
+        How `transform` and `encode` code, whatever the parameters are changed to later.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
@@ -99,6 +98,8 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     image_shape_in_: ImageShape
     value_range_: ValueRange
+    quality_: int
+    subsampling_: str
     n_features_in_: int
 
     def __init__(
@@ -133,18 +134,23 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises
         ------
         ValueError, TypeError
-            If `X` is no batch of images, or they are larger than JPEG allows.
+            If `X` is not a batch of images, or they are larger than JPEG allows.
         """
+        with self._all_or_nothing() as twin:
+            twin._learn(X)
+        return self
+
+    def _learn(self, X: ArrayLike) -> None:
         batch = validate_images(self, X, reset=True)
         assert isinstance(batch, ImageBatch)
-        if max(batch.shape[:2]) > _MOST_PIXELS_A_SIDE:
+        if max(batch.shape[:2]) > _MAX_SIDE:
             raise ValueError(
                 f"images of {describe(batch.shape)} are too large for JPEG, which holds "
-                f"{_MOST_PIXELS_A_SIDE} pixels a side. Cut them; if X is flat, tell how to read "
+                f"{_MAX_SIDE} pixels a side. Cut them; if X is flat, tell how to read "
                 "it by image_shape=(height, width, channels)."
             )
         self.value_range_ = ValueRange.of(batch.pixels, self.value_range)
-        return self
+        self.quality_, self.subsampling_ = int(self.quality), self.subsampling
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Code images and decode them again.
@@ -167,7 +173,7 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             Before `fit`.
         """
         batch, levels = self._read(X)
-        decoded = np.stack([_decoded(self._encoded(image)) for image in levels])
+        decoded = np.stack([self._decode(self._encode(image)) for image in levels])
         return batch.form.restore(self.value_range_.from_uint8(decoded, batch.pixels.dtype))
 
     def encode(self, X: ArrayLike) -> list[bytes]:
@@ -198,15 +204,16 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         'ffd8'
         """
         _, levels = self._read(X)
-        return [self._encoded(image) for image in levels]
+        return [self._encode(image) for image in levels]
 
-    def decode(self, files: Iterable[bytes]) -> NDArray[np.uint8]:
+    def decode(self, files: Iterable[bytes | bytearray | memoryview]) -> NDArray[np.uint8]:
         """Decode JPEG files, made by `encode` or elsewhere.
 
         Parameters
         ----------
-        files : iterable of bytes
-            Files with images of the fitted shape.
+        files : list of bytes, or another iterable
+            Files with images of the fitted shape, each as its content. They are turned as their
+            EXIF orientation says.
 
         Returns
         -------
@@ -215,9 +222,11 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Raises
         ------
+        TypeError
+            If `files` is a single file or a path, or holds anything but bytes.
         ValueError
-            If there are no files, or one is no complete JPEG file with an image of the fitted
-            shape.
+            If there are no files, or one is not a complete JPEG file with an image of the fitted
+            shape. An image of another size is refused before its pixels are decoded.
         sklearn.exceptions.NotFittedError
             Before `fit`.
 
@@ -230,21 +239,14 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         array([200], dtype=uint8)
         """
         check_is_fitted(self)
-        images = []
-        for i, file in enumerate(files):
-            try:
-                image = _decoded(file)
-            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-                raise ValueError(
-                    f"files[{i}], of {len(file)} bytes, is no complete JPEG file. Pass what encode "
-                    "returned."
-                ) from error
-            if image.shape != self.image_shape_in_:
-                raise ValueError(
-                    f"files[{i}] holds an image of shape {image.shape}, but this codec was fitted "
-                    f"on images of {describe(self.image_shape_in_)}. Fit another one on that shape."
-                )
-            images.append(image)
+        if isinstance(files, str | bytes | bytearray | memoryview) or not isinstance(
+            files, Iterable
+        ):
+            raise TypeError(
+                f"files is a {type(files).__name__}; expected a list of bytes, one per file. "
+                "Pass [file.read()] for a single one."
+            )
+        images = [self._decode(file, f"files[{i}]") for i, file in enumerate(files)]
         if not images:
             raise ValueError("there are no files to decode; expected at least one.")
         return np.stack(images)
@@ -277,13 +279,33 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         assert isinstance(batch, ImageBatch)
         return batch, self.value_range_.to_uint8(batch.pixels)
 
-    def _encoded(self, image: NDArray[np.uint8]) -> bytes:
+    def _encode(self, image: NDArray[np.uint8]) -> bytes:
         buffer = io.BytesIO()
         squeezed = image[..., 0] if image.shape[2] == 1 else image
         Image.fromarray(squeezed).save(
-            buffer, "JPEG", quality=int(self.quality), subsampling=self.subsampling
+            buffer, "JPEG", quality=self.quality_, subsampling=self.subsampling_
         )
         return buffer.getvalue()
+
+    def _decode(
+        self, file: bytes | bytearray | memoryview, name: str = "image"
+    ) -> NDArray[np.uint8]:
+        if not isinstance(file, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"{name} is a {type(file).__name__}; expected the bytes of a JPEG file."
+            )
+        image = read_image(
+            file,
+            name=f"{name}, of {len(file)} bytes",
+            formats=("JPEG",),
+            expected_size=self.image_shape_in_[:2],
+        )
+        if image.shape != self.image_shape_in_:
+            raise ValueError(
+                f"{name} holds an image of {describe(image.shape)}, but this codec was fitted on "
+                f"images of {describe(self.image_shape_in_)}. Fit another one on that shape."
+            )
+        return image
 
     @property
     def _n_features_out(self) -> int:
@@ -294,9 +316,3 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _decoded(file: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(file), formats=["JPEG"]) as image:
-        pixels = np.asarray(image)
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

@@ -104,7 +104,7 @@ def _check_classifier(classifier: Any) -> None:
             "which predicts one of its classes_. Give one, or leave classifier out for a small "
             "network."
         )
-    if not isinstance(classifier, FrozenEstimator):
+    if hasattr(classifier, "classes_") or not isinstance(classifier, FrozenEstimator):
         return
     try:
         check_is_fitted(classifier)

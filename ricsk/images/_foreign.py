@@ -38,14 +38,18 @@ def as_table(X: Any) -> Any:
     TypeError
         If `X` is or holds something else.
     """
+    if X is None:
+        raise TypeError(f"X is None; {_EXPECTED}.")
     if isinstance(X, str | bytes | PathLike):
         _refuse_file(X, "X is")
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked values. Fill them first, with X.filled(value).")
+    if hasattr(X, "toarray"):
+        return X  # scikit-learn says best what it thinks of sparse matrices
     if isinstance(X, Set | Mapping):
         raise TypeError(f"X is a {type(X).__name__}, which has no order of images; {_EXPECTED}.")
     if hasattr(X, "columns"):
         return _from_frame(X)
-    if hasattr(X, "toarray"):
-        return X  # scikit-learn says best what it thinks of sparse matrices
     if hasattr(X, "ndim") or hasattr(X, "__array__"):
         array = _to_array(X, "X")
         lists = array.ndim == 1 and array.dtype.kind in "OSU"
@@ -57,7 +61,7 @@ def as_table(X: Any) -> Any:
             f"X is a {type(X).__name__}; {_EXPECTED}. Collect its images with numpy.concatenate, "
             "or encrypt batch by batch with transform_batches."
         )
-    return np.asarray(X)
+    raise TypeError(f"X is a {type(X).__name__}; {_EXPECTED}.")
 
 
 def explain(error: ValueError) -> ValueError:
@@ -74,14 +78,23 @@ def explain(error: ValueError) -> ValueError:
         What to raise in its place.
     """
     text = str(error)
+    first = text.splitlines()[0]
     if "inhomogeneous" in text or "setting an array element with a sequence" in text:
         return ValueError(
             "the images of X have different sizes or channel counts; expected one array of equal "
             "ones. Resize or crop them first, e.g. with ricsk.datasets.load_folder(path, size=...)."
         )
+    if "Expected 2D array" in text:
+        found = first.removeprefix("Expected 2D array, got ").removesuffix(" instead:")
+        return ValueError(
+            f"X is a {found}; {_EXPECTED}. Reshape your data; for a single image use "
+            "X[numpy.newaxis]."
+        )
+    if "Complex data" in text:
+        return ValueError(f"{first}: {_EXPECTED}, of real numbers.")
     if "contains NaN" in text or "infinity" in text:
         return ValueError(
-            f"{text.splitlines()[0]} An image has a finite value everywhere: replace the others, "
+            f"{first} An image has a finite value everywhere: replace the others, "
             "e.g. with numpy.nan_to_num, or leave these images out."
         )
     return error

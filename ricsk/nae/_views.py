@@ -247,7 +247,7 @@ def view_classifier(
     if not steps:
         raise NoViewError(f"{classifier!r} does not hold a classifier.")
     *earlier, last = steps
-    if not isinstance(last, nn.Module):
+    if not isinstance(last, nn.Module) and not hasattr(last, "classes_"):
         check_is_fitted(last)
     view: type[ClassifierView] = ClassifierView
     probabilistic = True

@@ -1,5 +1,6 @@
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from ricsk import EtCEncryptor, JPEGCodec, PixelEncryptor, SecretKey
-from ricsk.datasets import load_digits, load_photos
+from ricsk.datasets import load_digits, load_folder, load_photos
 from ricsk.metrics import psnr
 
 KEY = SecretKey(bytes(range(32)))
@@ -137,21 +138,66 @@ def png(image):
 
 
 GOOD = pillow(NOISE[0], 85, 2)
-# The same picture, of which the header says that it has 65,000 pixels a side.
-SIZES = GOOD.index(b"\xff\xc0") + 5
-HUGE = GOOD[:SIZES] + 2 * (65_000).to_bytes(2, "big") + GOOD[SIZES + 4 :]
 
 
-@pytest.mark.parametrize("file", [b"", b"no image", GOOD[:300], GOOD[:-40], png(NOISE[0]), HUGE])
+def claim(side):
+    """The same picture, of which the header says that it has so many pixels a side."""
+    sizes = GOOD.index(b"\xff\xc0") + 5
+    return GOOD[:sizes] + 2 * side.to_bytes(2, "big") + GOOD[sizes + 4 :]
+
+
+@pytest.mark.parametrize("file", [b"", b"no image", GOOD[:300], GOOD[:-40], png(NOISE[0])])
 def test_damaged_and_foreign_files_are_refused(file):
-    with pytest.raises(ValueError, match=r"files\[1\], of \d+ bytes, is no complete JPEG file"):
+    with pytest.raises(ValueError, match=r"cannot read the image files\[1\], of \d+ bytes: "):
         JPEGCodec().fit(NOISE).decode([GOOD, file])
 
 
-@pytest.mark.parametrize("image", [NOISE[0, :16], NOISE[0, ..., 0]])
-def test_files_of_another_shape_are_refused(image):
+def test_files_of_another_size_are_refused_before_they_are_decoded():
+    codec = JPEGCodec().fit(NOISE)
+    with pytest.raises(ValueError, match=r"files\[0\].* it has 5000×5000 pixels; expected 24×40"):
+        codec.decode([claim(5000)])
+    with pytest.raises(ValueError, match=r"cannot read the image files\[0\].* pixels"):
+        codec.decode([claim(65_000)])
+    with pytest.raises(ValueError, match=r"files\[1\].* it has 16×40 pixels; expected 24×40"):
+        codec.decode([GOOD, pillow(NOISE[0, :16], 85, 2)])
+
+
+def test_files_of_another_number_of_channels_are_refused():
     with pytest.raises(ValueError, match="fitted on images of 24×40 pixels with 3 channels"):
-        JPEGCodec().fit(NOISE).decode([pillow(image, 85, 2)])
+        JPEGCodec().fit(NOISE).decode([pillow(NOISE[0, ..., 0], 85, 2)])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_files_are_turned_as_their_exif_says(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(NOISE[0]).save(buffer, "JPEG", exif=exif)
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "turned.jpg").write_bytes(buffer.getvalue())
+    X, _ = load_folder(tmp_path)
+    assert X.shape[1:3] == ((24, 40) if orientation < 5 else (40, 24))
+    np.testing.assert_array_equal(JPEGCodec().fit(X).decode([buffer.getvalue()]), X)
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
+def test_files_may_be_any_bytes_in_any_iterable(wrap):
+    codec = JPEGCodec().fit(NOISE)
+    expected = codec.transform(NOISE[:1])
+    np.testing.assert_array_equal(codec.decode([wrap(GOOD)]), expected)
+    np.testing.assert_array_equal(codec.decode(wrap(file) for file in (GOOD,)), expected)
+
+
+@pytest.mark.parametrize("files", [GOOD, bytearray(GOOD), "a.jpg", Path("a.jpg"), None, 3])
+def test_anything_but_a_list_is_refused(files):
+    with pytest.raises(TypeError, match="expected a list of bytes, one per file"):
+        JPEGCodec().fit(NOISE).decode(files)
+
+
+@pytest.mark.parametrize("file", ["a.jpg", Path("a.jpg"), None, NOISE[0], [GOOD]])
+def test_anything_but_bytes_in_the_list_is_refused(file):
+    with pytest.raises(TypeError, match=r"files\[1\] is a \w+; expected the bytes of a JPEG file"):
+        JPEGCodec().fit(NOISE).decode([GOOD, file])
 
 
 def test_no_files_are_refused():
@@ -161,7 +207,7 @@ def test_no_files_are_refused():
 
 def test_images_that_jpeg_cannot_hold_are_refused():
     with pytest.raises(ValueError, match="65500 pixels a side"):
-        JPEGCodec().fit(np.zeros((1, 65501), np.uint8))
+        JPEGCodec().fit(np.zeros((1, 1, 65501), np.uint8))
 
 
 @pytest.mark.parametrize("parameters", [{"quality": 0}, {"quality": 101}, {"subsampling": "4:1:1"}])

@@ -242,7 +242,7 @@ class Crooked(RidgeClassifier):
             MLPClassifier((5,), tol=9, n_iter_no_change=1).fit(X[:50], np.eye(10)[Y[:50]]),
             "MLPClassifier",
         ),
-        (make_pipeline("passthrough"), "no classifier"),
+        (make_pipeline("passthrough"), "does not hold a classifier"),
         (NeuralNetBinaryClassifier(tiny_cnn(1)).initialize(), "skorch|NeuralNet"),
     ],
     ids=lambda value: type(value).__name__,

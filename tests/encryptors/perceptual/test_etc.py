@@ -256,7 +256,9 @@ def test_key_space_counts_the_encryptions_that_there_are():
     X = rng.integers(0, 128, (1, 4, 2, 1), dtype=np.uint8)
     encryptor = EtCEncryptor(block_size=2, sub_block_size=1, per_block_keys=False, negate=False)
     found = {
-        encryptor.set_params(key=number.to_bytes(32, "little")).fit_transform(X).tobytes()
+        encryptor.set_params(key=SecretKey(number.to_bytes(32, "little")))
+        .fit_transform(X)
+        .tobytes()
         for number in range(600)
     }
     assert math.log2(len(found)) == pytest.approx(encryptor.key_space_bits(), abs=1e-9)

@@ -1,0 +1,221 @@
+"""Keys as parameters of estimators, which `repr`, HTML views and searches show."""
+
+import math
+import os
+from typing import Any, Self
+
+from ricsk.keys._secret_key import RAW_TYPES, SecretKey, find_key_fault
+from ricsk.keys._unusable import UnusableKey
+
+__all__ = ["KeyParameter", "KeyedMixin"]
+
+MIN_SECRET = 12
+
+
+class _KnownPath(str):
+    """The path of a key file that was there when it was given, so that it is not a secret text.
+
+    It stays one in copies, so that an estimator can be cloned after the file has gone.
+    """
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
+class KeyParameter:
+    """A constructor parameter of an estimator that takes a key and never shows it.
+
+    It is a descriptor, which the class body gives the parameter's name; ``__init__`` assigns the
+    parameter as usual. Something that cannot be a key may still be a secret, such as a passphrase,
+    the text of a key, or its bytes in an array, and ``repr`` would show it. So it is refused on
+    assignment, by an error that does not repeat it.
+
+    ===========================  =============================================================
+    assigned                     kept
+    ===========================  =============================================================
+    a `SecretKey`, None          the same
+    32 bytes                     a `SecretKey`
+    the path of a key file       the path as a ``str``; the file is read by `fit`
+    anything else                nothing: it is refused at once; or if it is shorter than
+                                 12 characters or items, an `UnusableKey`, which `fit` refuses
+    ===========================  =============================================================
+
+    The exception for short values is there because scikit-learn's checks want constructors to take
+    them. `KeyedMixin` lets ``set_params`` refuse them, too.
+
+    A path is refused if no file is there, but not once it has been accepted: an estimator can be
+    cloned and unpickled on a machine without the key file, and `fit` then fails.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On assignment of something that `SecretKey.coerce` would refuse; the errors are the same.
+
+    See Also
+    --------
+    KeyedMixin : Keeps searches over parameters from showing keys.
+
+    Examples
+    --------
+    >>> from sklearn.base import BaseEstimator
+    >>> from ricsk.keys import KeyedMixin, KeyParameter
+    >>> class Scheme(KeyedMixin, BaseEstimator):
+    ...     key = KeyParameter()
+    ...
+    ...     def __init__(self, key=None):
+    ...         self.key = key
+    >>> Scheme(bytes(range(32)))
+    Scheme(key=SecretKey(key_id='c01603b676738217', source='bytes'))
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        try:
+            value = instance.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(f"{type(instance).__name__} has no {self.name}") from None
+        if type(value) is str:  # from a pickle: it was checked when the estimator was made
+            value = instance.__dict__[self.name] = _KnownPath(value)
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        fault = None if isinstance(value, UnusableKey) else self.find_fault(value)
+        if fault is None:
+            kept = self.wrap(value)
+        elif _may_be_secret(value):
+            del value  # which some tools show with a traceback
+            raise fault
+        else:
+            kept = UnusableKey(value, fault)
+        instance.__dict__[self.name] = kept
+
+    def find_fault(self, value: Any) -> Exception | None:
+        """Say why a value is refused.
+
+        Parameters
+        ----------
+        value : object
+            What is to be assigned.
+
+        Returns
+        -------
+        Exception or None
+            The error to raise, which does not repeat the value; None if the value is accepted.
+        """
+        # Infinities are what scikit-learn's checks assign, and not secret: `fit` refuses them.
+        if value is None or isinstance(value, _KnownPath) or _is_infinite(value):
+            return None
+        return find_key_fault(value)
+
+    def wrap(self, value: Any) -> Any:
+        """Make what is kept from a value that is accepted.
+
+        Parameters
+        ----------
+        value : object
+            For which `find_fault` returned None.
+
+        Returns
+        -------
+        object
+            The value in a form that does not show a key; itself if it is in such a form.
+        """
+        if isinstance(value, RAW_TYPES):
+            return SecretKey(value)
+        if isinstance(value, str | os.PathLike) and not isinstance(value, _KnownPath):
+            return _KnownPath(os.fspath(value))
+        return value
+
+
+class KeyedMixin:
+    """Mix-in for estimators with a `KeyParameter`, named before ``BaseEstimator``.
+
+    A search keeps and shows the parameters that it was given, in ``param_grid`` and
+    ``cv_results_``, whatever becomes of them in an estimator. So `set_params` refuses everything
+    that cannot be a key, and keys as bytes, although constructors take them. That ends a search
+    before there are results.
+
+    See Also
+    --------
+    KeyParameter : The parameters that this is for.
+
+    Examples
+    --------
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> encryptor = PixelEncryptor(bytes(range(32)))
+    >>> encryptor.set_params(key=bytes(32))
+    Traceback (most recent call last):
+        ...
+    TypeError: set_params does not take key as bytes, which a search would keep and show in
+    cv_results_. Give it as SecretKey(raw)
+    >>> encryptor.set_params(key=SecretKey(bytes(32))).key.key_id
+    '...'
+    """
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of this estimator, or of those in it.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. A key is given as a `SecretKey` or the path of a key file.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a key cannot be used, or is given as bytes. Nothing is changed then.
+        """
+        for name, value in params.items():
+            fault = self._find_key_fault(name, value)
+            if fault is not None:
+                del params, value
+                raise fault
+        return super().set_params(**params)  # type: ignore[misc]
+
+    def _find_key_fault(self, name: str, value: Any) -> Exception | None:
+        parameter = getattr(type(self), name, None)
+        if not isinstance(parameter, KeyParameter):
+            return None
+        if isinstance(vars(self).get(name), UnusableKey) and not _may_be_secret(value):
+            return None  # scikit-learn's checks set again what they gave the constructor
+        fault = parameter.find_fault(value)
+        if fault is None and _shows(value):
+            return TypeError(
+                f"set_params does not take {name} as bytes, which a search would keep and show in "
+                "cv_results_. Give it as SecretKey(raw)"
+            )
+        return fault
+
+
+def _shows(value: Any) -> bool:
+    values = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(each, RAW_TYPES) for each in values)
+
+
+def _may_be_secret(value: Any) -> bool:
+    """Tell whether a value is long enough for a secret: any bytes, or 12 characters or items."""
+    if isinstance(value, list | tuple) and any(map(_may_be_secret, value)):
+        return True
+    if isinstance(value, RAW_TYPES):
+        return True
+    try:
+        return len(os.fspath(value) if isinstance(value, os.PathLike) else value) >= MIN_SECRET
+    except TypeError:  # it has no length
+        return False
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)
