@@ -280,7 +280,8 @@ def register_view(kind: type, build: Build) -> None:
     Parameters
     ----------
     kind : type
-        A class of classifiers; subclasses that change `predict` must register anew.
+        A class of classifiers. Subclasses that change `predict` or `decision_function` have the
+        same view, but their scores are not taken for their predictions.
     build : callable
         From a fitted instance and its `value_range` to a module from levels on 0..255, of shape
         (n, height, width, channels), to scores of shape (n, n_classes).
@@ -301,16 +302,18 @@ def decides_by_scores(classifier: Any) -> bool:
     bool
     """
     steps = _steps(classifier)
-    return len(steps) == 1 and _builder_of(steps[0]) is not None
+    if len(steps) != 1:
+        return False
+    for kind in type(steps[0]).__mro__:
+        if kind in _BUILDERS:
+            return True
+        if {"predict", "decision_function"} & vars(kind).keys():
+            return False  # a subclass that decides in another way, or scores in another
+    return False
 
 
 def _builder_of(classifier: Any) -> Build | None:
-    for kind in type(classifier).__mro__:
-        if kind in _BUILDERS:
-            return _BUILDERS[kind]
-        if {"predict", "decision_function"} & vars(kind).keys():
-            return None  # a subclass that decides in another way
-    return None
+    return next((_BUILDERS[kind] for kind in type(classifier).__mro__ if kind in _BUILDERS), None)
 
 
 def _steps(estimator: Any) -> list[Any]:

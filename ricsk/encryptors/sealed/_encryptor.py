@@ -407,8 +407,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     ) -> NDArray[np.uint8]:
         """Make ciphertexts that the classifier was seen to read as it should.
 
-        Patterns are tried first, if labels are to be matched, and then searches, each time from
-        another noise.
+        Patterns are tried first, if labels are to be matched, and then searches; those that follow
+        gradients start from another noise each time.
         """
         bodies = [self._encrypt_body(*image) for image in compressed[chunk]]
         sealed = np.empty((len(bodies), *self.ciphertext_shape_), np.uint8)
@@ -416,7 +416,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         for attempt in range(_MAX_ATTEMPTS):
             searching = attempt > 0 or self.patterns_ is None or self.match_ != "label"
             bar.set_postfix_str(f"searching for {len(pending)}" if searching else "")
-            candidates = self._start([bodies[i] for i in pending], targets[pending], attempt)
+            if attempt > 0 and self._reader.view is None:
+                candidates = sealed[pending]  # queries are slow, and go on from where they were
+            else:
+                candidates = self._start([bodies[i] for i in pending], targets[pending], attempt)
             if searching:
                 candidates = self._search(candidates, targets[pending], attempt)
             sealed[pending] = [self._sealer.sign(image) for image in candidates]

@@ -155,9 +155,9 @@ class Goal:
                 max_passes=_MAX_PASSES[self.match],
                 held_planes=held_planes,
             ).pixels
-        # A classifier may decide by more than its largest score, by a threshold for instance. Then
-        # a margin that was enough for the scores was not enough for its predict.
-        kappa = self.kappa if attempt == 0 else max(self.kappa, _MIN_QUERY_KAPPA) * 2**attempt
+        # A classifier may decide by more than its largest score, by a threshold for instance: what
+        # was margin enough for the scores was not enough for its predict.
+        kappa = self.kappa if attempt == 0 else max(self.kappa, _MIN_QUERY_KAPPA) * 4**attempt
         return find_noise_by_queries(
             self.reader.scores,
             start,
@@ -207,9 +207,17 @@ class Goal:
         remedies = []
         margins = self.reader.margins(levels, targets.labels, form)
         right = self.reader.predict(levels, form) == targets.labels
-        if self.kappa > 0 and (margins < self.kappa).any():
-            reached = f"; margins of {max(margins.min(), 0):.2g} were reached" * bool(right.all())
-            remedies.append(f"a smaller kappa than {self.kappa:.3g}{reached}")
+        lacking = right & (margins < self.kappa)
+        if lacking.any():
+            reached = max(float(margins[lacking].min()), 0.0)
+            remedies.append(
+                f"a smaller kappa than {self.kappa:.3g}; a margin of {reached:.2g} was reached"
+            )
+        if (~right & (margins < 0)).any():
+            remedies.append(
+                "a classifier that can be led further by small changes; this one seems to take most "
+                "noise for one class"
+            )
         if self.match != "label":
             distance = self._measure_distances(levels, targets, form).max()
             if distance > self.tolerance:
