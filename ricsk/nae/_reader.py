@@ -88,7 +88,7 @@ class Reader:
         self._single: ClassifierView | None = None
         if self.view is None and _score_method(classifier) is None:
             raise ValueError(
-                f"{_describe_classifier(classifier)} says labels alone, by which nothing can be searched for. Take a "
+                f"{self._name} says labels alone, by which nothing can be searched for. Take a "
                 "classifier with predict_proba or decision_function."
             )
 
@@ -369,7 +369,7 @@ class Reader:
             raise ValueError(
                 f"{self._name} cannot classify images in the form given, {_describe(form)}, which "
                 f"is not that of fit, {_describe(self.form)}: {type(error).__name__}: "
-                f"{str(error).splitlines()[0]}. Give them as fit was given them, or fit again."
+                f"{str(error).partition('\n')[0]}. Give them as fit was given them, or fit again."
             ) from error
         differ = found != self.predict(pixels)
         if differ.any():
@@ -495,7 +495,7 @@ class Reader:
         return (
             f"{self._name} cannot classify images in the form given to fit, an array of "
             f"shape (n, {', '.join(map(str, given[1:]))}) and dtype {self.form.dtype}, channels "
-            f"last{tried}: {type(error).__name__}: {str(error).splitlines()[0]}. Give fit images "
+            f"last{tried}: {type(error).__name__}: {str(error).partition('\n')[0]}. Give fit images "
             "as the classifier takes them."
         )
 
