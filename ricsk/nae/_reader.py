@@ -368,8 +368,8 @@ class Reader:
         except (ValueError, TypeError, RuntimeError, IndexError) as error:
             raise ValueError(
                 f"{self._name} cannot classify images in the form given, {_describe(form)}, which "
-                f"is not that of fit, {_describe(self.form)}: {type(error).__name__}: "
-                f"{str(error).partition('\n')[0]}. Give them as fit was given them, or fit again."
+                f"is not that of fit, {_describe(self.form)}: {_describe_error(error)}. "
+                "Give them as fit was given them, or fit again."
             ) from error
         differ = found != self.predict(pixels)
         if differ.any():
@@ -495,8 +495,7 @@ class Reader:
         return (
             f"{self._name} cannot classify images in the form given to fit, an array of "
             f"shape (n, {', '.join(map(str, given[1:]))}) and dtype {self.form.dtype}, channels "
-            f"last{tried}: {type(error).__name__}: {str(error).partition('\n')[0]}. Give fit images "
-            "as the classifier takes them."
+            f"last{tried}: {_describe_error(error)}. Give fit images as the classifier takes them."
         )
 
 
@@ -526,6 +525,11 @@ def _describe_classifier(classifier: Any) -> str:
     """Show a classifier as it shows itself, unless that fills the screen, as with skorch."""
     shown = repr(classifier)
     return shown if len(shown) < 200 else f"this {type(_unwrap(classifier)).__name__}"
+
+
+def _describe_error(error: Exception) -> str:
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
 
 
 def _describe(form: ImageForm) -> str:

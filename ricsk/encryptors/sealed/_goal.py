@@ -215,8 +215,8 @@ class Goal:
             )
         if (~right & (margins < 0)).any():
             remedies.append(
-                "a classifier that small changes lead further; this one seems to take most noise for "
-                "one class"
+                "a classifier that small changes lead further; this one seems to take most noise "
+                "for one class"
             )
         if self.match != "label":
             distance = self._measure_distances(levels, targets, form).max()
