@@ -127,9 +127,10 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
     batch = check_images(check_ciphertexts(C), caller="unseal")
     if batch.ndim == 2 or int(np.prod(batch.shape)) < MIN_VALUES:
         raise ValueError(
-            f"C has shape {np.shape(C)}, but sealed images have a height, a width, and at least "
-            f"{MIN_VALUES} values. Pass what transform returned, unresized: flattened images with "
-            "C.reshape(len(C), height, width, channels), a single grey one with C[numpy.newaxis]."
+            f"C has shape {np.shape(C)}, but sealed images have a height, a width, and "
+            f"{MIN_VALUES} values at least. Pass what transform returned, unresized: flattened "
+            "images with C.reshape(len(C), height, width, channels), a single grey one with "
+            "C[numpy.newaxis]."
         )
     if batch.pixels.dtype != np.uint8 and not 0 <= batch.pixels.min() <= batch.pixels.max() <= 1:
         raise ValueError(
@@ -186,8 +187,8 @@ def check_ciphertexts(C: ArrayLike, shape: ImageShape | None = None) -> Any:
     fits = shape is not None and found[1:] in (shape, shape[:2])
     if len(found) in (3, 4) and found[-1] in (2, 4) and not fits:
         raise ValueError(
-            f"C has shape {found}: it seems to have an alpha channel, which a ciphertext has not. "
-            f"Leave it out: C[..., :{found[-1] - 1}]."
+            f"C has shape {found}, so its images have {found[-1]} channels; expected 1 or 3. If "
+            f"the last one is an alpha channel, leave it out: C[..., :{found[-1] - 1}]."
         )
     if shape is not None and found[1:] == (*shape[:2], 3) and shape[2] == 1:
         same = np.flatnonzero((X[..., :1] == X).all(axis=(1, 2, 3)))
