@@ -229,15 +229,19 @@ def find_patterns(
     view = reader.view
     assert view is not None
     known = (reader.classifier, reader.value_range, reader.form, image_shape, content, settings)
+
+    def find() -> ClassPatterns:
+        return ClassPatterns.fit(view, image_shape, content=content, verbose=verbose, **settings)
+
     try:
         name = joblib.hash(known)
     except (pickle.PicklingError, TypeError, AttributeError):
         # A classifier that cannot be pickled has no name to be remembered by.
-        return ClassPatterns.fit(view, image_shape, content=content, verbose=verbose, **settings)
+        return find()
     with _LOCK:
         found = _FOUND.get(name)
     if found is None:
-        found = ClassPatterns.fit(view, image_shape, content=content, verbose=verbose, **settings)
+        found = find()
     _remember(name, found)
     return found
 
