@@ -23,10 +23,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 docs: $(VENV)/dev.stamp  ## the HTML documentation, in docs/_build/html
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) docs/_build docs/api demo-output
+	rm -rf $(VENV) docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst demo-output
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable ".[plot]"

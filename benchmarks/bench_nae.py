@@ -36,7 +36,7 @@ from ricsk.nae import (
     ClassPatterns,
     find_noise,
     find_noise_by_queries,
-    noise_likeness,
+    noise_correlation,
     view_classifier,
 )
 
@@ -62,8 +62,8 @@ def keyed_noise(shape: tuple[int, ...]) -> np.ndarray:
     )
 
 
-def likeness(pixels: np.ndarray, X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    found = noise_likeness(pixels, X, labels)
+def correlations(pixels: np.ndarray, X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    found = noise_correlation(pixels, X, labels)
     return {
         "corr image": found.image.mean(),
         "corr class mean": found.class_mean.mean(),
@@ -124,7 +124,7 @@ def cifar10(folder: Path, path: Path | None, n: int, amplitude: float) -> None:
                 "passes": passes,
                 "ms per image": 1000 * seconds / n,
                 "speed-up over cw": 1.0,
-                **likeness(pixels, X, targets),
+                **correlations(pixels, X, targets),
             }
         )
         rows[-1]["speed-up over cw"] = rows[0]["ms per image"] / rows[-1]["ms per image"]
@@ -168,7 +168,7 @@ def digits(n: int) -> None:
                 "passes": found.passes.mean(),
                 "max": found.passes.max(),
                 "ms per image": 1000 * seconds / n,
-                **likeness(found.pixels, images[:n], targets),
+                **correlations(found.pixels, images[:n], targets),
             }
         )
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3f}"))

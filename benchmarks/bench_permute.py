@@ -20,6 +20,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -52,14 +53,14 @@ def extra_memory(encryptor: PixelMapEncryptor, X: np.ndarray) -> float:
 
 def etc_loop(encryptor: EtCEncryptor, X: np.ndarray) -> np.ndarray:
     """EtC as its paper tells it: each block of each image is taken through the four steps."""
-    side = encryptor.block_size or 16
-    _, height, width, _ = shape = X.shape
+    side, draw = encryptor.scheme_.block_size, partial(encryptor.scheme_.keystream, encryptor.key_)
+    _, height, width, _ = X.shape
     blocks = [(r, c) for r in range(0, height, side) for c in range(0, width, side)]
     n = len(blocks)
-    source = encryptor._keystream("etc/permute", shape[1:]).permutation(n)
-    symmetry = encryptor._keystream("etc/rotate", shape[1:]).integers(8, n)
-    order = encryptor._keystream("etc/channels", shape[1:]).integers(6, n)
-    negate = encryptor._keystream("etc/negate", shape[1:]).integers(2, n)
+    source = draw("etc/permute").permutation(n)
+    symmetry = draw("etc/rotate").integers(8, n)
+    order = draw("etc/channels").integers(6, n)
+    negate = draw("etc/negate").integers(2, n)
     orders = [list(order) for order in permutations(range(3))]
     C = np.empty_like(X)
     for image, ciphertext in zip(X, C, strict=True):
@@ -76,9 +77,10 @@ def etc_loop(encryptor: EtCEncryptor, X: np.ndarray) -> np.ndarray:
 
 def pe_loop(encryptor: PixelEncryptor, X: np.ndarray) -> np.ndarray:
     """PE pixel by pixel."""
-    _, height, width, channels = shape = X.shape
-    order = encryptor._keystream("pe/channels", shape[1:]).integers(6, height * width)
-    negate = encryptor._keystream("pe/negate", shape[1:]).integers(2, height * width * channels)
+    _, height, width, channels = X.shape
+    draw = partial(encryptor.scheme_.keystream, encryptor.key_)
+    order = draw("pe/channels").integers(6, height * width)
+    negate = draw("pe/negate").integers(2, height * width * channels)
     mask = (255 * negate.reshape(-1, channels)).astype(np.uint8)
     orders = [list(order) for order in permutations(range(3))]
     C = np.empty_like(X)
@@ -92,15 +94,16 @@ def pe_loop(encryptor: PixelEncryptor, X: np.ndarray) -> np.ndarray:
 
 def le_loop(encryptor: LearnableEncryptor, X: np.ndarray) -> np.ndarray:
     """LE and ELE block by block: split into nibbles, reverse, permute, reverse, join."""
-    side = encryptor.block_size
-    _, height, width, channels = shape = X.shape
+    scheme, draw = encryptor.scheme_, partial(encryptor.scheme_.keystream, encryptor.key_)
+    side = scheme.block_size
+    _, height, width, channels = X.shape
     blocks = [(r, c) for r in range(0, height, side) for c in range(0, width, side)]
     half = side * side * channels
-    n_orders = len(blocks) if encryptor.per_block_keys else 1
-    orders = encryptor._keystream("le/permute", shape[1:]).permutations(2 * half, n_orders)
+    n_orders = len(blocks) if scheme.per_block_keys else 1
+    orders = draw("le/permute").permutations(2 * half, n_orders)
     places = np.arange(len(blocks))
-    if encryptor.scramble_blocks:
-        places = encryptor._keystream("le/scramble", shape[1:]).permutation(len(blocks))
+    if scheme.scramble_blocks:
+        places = draw("le/scramble").permutation(len(blocks))
     C = np.empty_like(X)
     for image, ciphertext in zip(X, C, strict=True):
         for (row, column), place in zip(blocks, places, strict=True):

@@ -91,7 +91,7 @@ def black_boxes(key: SecretKey, n: int = 200) -> None:
         start = time.perf_counter()
         C = encryptor.transform(X[:n])
         seconds = time.perf_counter() - start
-        used = encryptor._read_header(C.reshape(n, 16, 16, 1))[2]
+        used = encryptor.read_recipe(C).passes
         rows.append(
             {
                 "classifier": type(classifier).__name__,
@@ -139,7 +139,7 @@ def main() -> None:
             decrypted = time.perf_counter()
             X_read, predicted = in_another_process(encryptor, C)
             wrong = RICEncryptor(wrong_key, frozen, alpha=alpha).fit(X_train[:1000])
-            passes = encryptor._read_header(C)[2]
+            passes = encryptor.read_recipe(C).passes
             rows.append(
                 {
                     "data": name,

@@ -28,8 +28,10 @@ from ricsk import (
     datasets,
     unseal,
 )
+from ricsk.base import BaseImageEncryptor
 from ricsk.exceptions import NotSealedError
 from ricsk.metrics import psnr
+from ricsk.plotting import plot_round_trip
 
 
 def load(name: str, data_dir: Path | None, n_train: int, n_test: int) -> list[np.ndarray]:
@@ -123,12 +125,8 @@ def main() -> None:
 
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "demo.png"
-    refused = np.full_like(X_test[0], 255)
-    small = [
-        ("sealed", [X_test[0], C_sealed[0], X_sealed[0], refused]),
-        ("EtC", [X_test[0], C_test[0], X_back[0], X_wrong[0]]),
-    ]
-    draw(path, small, key, wrong_key)
+    schemes = {"sealed": sealed["enc"], "EtC": private.encryptor_}
+    draw(path, schemes, X_test[:1], wrong_key)
     print(f"The picture is in {path}.")
 
 
@@ -141,29 +139,15 @@ def refuses(C: np.ndarray, key: SecretKey) -> bool:
 
 
 def draw(
-    path: Path, small: list[tuple[str, list[np.ndarray]]], key: SecretKey, wrong_key: SecretKey
+    path: Path, schemes: dict[str, BaseImageEncryptor], X: np.ndarray, wrong_key: SecretKey
 ) -> None:
-    """Show the photographs and one test image: plain, encrypted, decrypted, with a wrong key."""
+    """Show an image of the data through both schemes, and the photographs through EtC."""
     photos = datasets.load_photos(size=(416, 640))
-    encryptor = EtCEncryptor(key).fit(photos)
-    intruder = EtCEncryptor(wrong_key).fit(photos)
-    C = encryptor.transform(photos)
-    X_back, X_wrong = encryptor.inverse_transform(C), intruder.inverse_transform(C)
-    rows = [*small, *(("EtC", images) for images in zip(photos, C, X_back, X_wrong, strict=True))]
-
-    titles = ["plain", "encrypted", "decrypted", "decrypted with a wrong key"]
-    figure = Figure(figsize=(12, 2.1 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 4)
-    for line, (scheme, images) in zip(axes, rows, strict=True):
-        for axis, image in zip(line, images, strict=True):
-            axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255)
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        line[0].set_ylabel(scheme, fontsize="large")
-    wrong = axes[0][-1]
-    wrong.text(0.5, 0.5, "refused", ha="center", va="center", transform=wrong.transAxes)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title)
+    etc = {"EtC": EtCEncryptor(SecretKey.generate()).fit(photos)}
+    figure = Figure(figsize=(10, 8.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1.45, 1])
+    plot_round_trip(schemes, X, wrong_key=wrong_key, figure=above)
+    plot_round_trip(etc, photos, wrong_key=wrong_key, figure=below)
     figure.savefig(path, dpi=80)
 
 

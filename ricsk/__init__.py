@@ -4,9 +4,9 @@ Names are loaded when they are first used, so that a program that needs keys alo
 PyTorch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ricsk._publish import load_on_use
 from ricsk._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ _HOMES = {
     "private": ("PrivateClassifier",),
 }
 _ROOMS = (
-    *_HOMES,
     "attacks",
     "audit",
     "base",
@@ -84,16 +83,4 @@ _ROOMS = (
 )
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    for room, names in _HOMES.items():
-        if name in names:
-            value = getattr(import_module(f"{__name__}.{room}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_ROOMS})
+__getattr__, __dir__ = load_on_use(globals(), _HOMES, _ROOMS)

@@ -91,10 +91,12 @@ class ImageTransformerMixin(TransformerMixin):
 
 def _keep_images(wrapped: Any) -> Callable[..., Any]:
     """Go past the wrapper that scikit-learn put around a method, where images come out."""
+    # A fitted encryptor flattens or not, whatever its parameter is set to for the next fit.
+    flattens = "flatten" if wrapped.__name__ == "fit_transform" else "flattens_"
 
     @wraps(wrapped)
     def method(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        flat = getattr(self, "flatten", False) or len(as_table(X).shape) == 2
+        flat = getattr(self, flattens, False) or len(as_table(X).shape) == 2
         return (wrapped if flat else wrapped.__wrapped__)(self, X, *args, **kwargs)
 
     method.keeps_images = True  # type: ignore[attr-defined]  # functions have attributes

@@ -9,16 +9,35 @@ from numpy.typing import NDArray
 
 from ricsk.images import ImageShape
 
-__all__ = ["from_blocks", "padded_to_blocks", "to_blocks"]
+__all__ = ["from_blocks", "pad_to_blocks", "to_blocks"]
 
 
-def padded_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShape:
+def pad_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShape:
     """Find the image size that whole blocks fill.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Height, width and channels of an image.
+    block_size : int
+        Side of the blocks in pixels.
+    pad : bool
+        Whether the image may be enlarged.
+
+    Returns
+    -------
+    (int, int, int)
+        Height and width, which are multiples of `block_size`, and channels.
 
     Raises
     ------
     ValueError
         If `pad` is false and the blocks do not fill the image; names the nearest sizes.
+
+    Examples
+    --------
+    >>> pad_to_blocks((30, 41, 3), 16, pad=True)
+    (32, 48, 3)
     """
     height, width, channels = shape
     if height % block_size == 0 and width % block_size == 0:
@@ -31,7 +50,7 @@ def padded_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShap
         return (*more, channels)
     nearest = " or ".join(f"{h}×{w}" for h, w in (fewer, more) if h and w)
     hint = (
-        " If each row of X is a flattened image, say of which shape: image_shape=(height, width, "
+        " If each row of X is a flattened image, give its shape: image_shape=(height, width, "
         "channels)."
         if height == 1
         else ""
@@ -43,7 +62,25 @@ def padded_to_blocks(shape: ImageShape, block_size: int, pad: bool) -> ImageShap
 
 
 def to_blocks(image: NDArray[Any], block_size: int) -> NDArray[Any]:
-    """Cut (height, width, channels), row by row, into (n_blocks, side, side, channels)."""
+    """Cut an image into blocks, row by row.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, channels)
+        Height and width are multiples of `block_size`.
+    block_size : int
+        Side of the blocks in pixels.
+
+    Returns
+    -------
+    ndarray of shape (n_blocks, block_size, block_size, channels)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> to_blocks(np.arange(8).reshape(2, 4, 1), 2)[..., 0].tolist()
+    [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
+    """
     height, width, channels = image.shape
     return (
         image.reshape(height // block_size, block_size, width // block_size, block_size, channels)
@@ -53,7 +90,26 @@ def to_blocks(image: NDArray[Any], block_size: int) -> NDArray[Any]:
 
 
 def from_blocks(blocks: NDArray[Any], shape: ImageShape) -> NDArray[Any]:
-    """Undo `to_blocks`."""
+    """Undo `to_blocks`.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (n_blocks, block_size, block_size, channels)
+        Row by row.
+    shape : (int, int, int)
+        Height, width and channels of the image.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.arange(8).reshape(2, 4, 1)
+    >>> bool((from_blocks(to_blocks(image, 2), (2, 4, 1)) == image).all())
+    True
+    """
     height, width, channels = shape
     side = blocks.shape[1]
     return (

@@ -5,6 +5,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 
     RicskError
     ├── AttackNotApplicableError (ValueError)
+    ├── CloudHalfError (ValueError)
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
     ├── NewerFormatError (ValueError)
@@ -19,6 +20,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 
 __all__ = [
     "AttackNotApplicableError",
+    "CloudHalfError",
     "KeyFileError",
     "KeyFileNotFoundError",
     "NewerFormatError",
@@ -40,6 +42,10 @@ class RicskError(Exception):
 
 class AttackNotApplicableError(RicskError, ValueError):
     """An attack cannot be run against this encryptor, so that its failure would say nothing."""
+
+
+class CloudHalfError(RicskError, ValueError):
+    """A classifier holds training images, a key or an encryptor, which must not leave the owner."""
 
 
 class KeyFileError(RicskError, ValueError):

@@ -1,4 +1,4 @@
-"""Move a key from the images into the network that reads them: exactly, and without training."""
+"""Move a key from the images into the network that reads them, exactly and without training."""
 
 from __future__ import annotations
 
@@ -51,9 +51,11 @@ def adapt_to_key(
     :math:`W_1`, the rows of :math:`W_2` and :math:`b_2` are permuted as e is, so that patches stay
     permuted until the mean over them.
 
-    **What it costs.** Whoever has the plain network and the adapted one reads the key off them by
-    comparing the tensors. So does whoever has one image of distinct values with its ciphertext,
-    or a few ordinary pairs.
+    **What it costs.** An adversary with the plain network and the adapted one reads the key off
+    them by comparing the tensors. So does a known-plaintext adversary, with one image of distinct
+    values and its ciphertext, or a few ordinary pairs.
+
+    Read more in the :ref:`User Guide <guide-keyed>`.
 
     Parameters
     ----------
@@ -61,11 +63,11 @@ def adapt_to_key(
         Fitted on plain images. A module must take channel-first images and return a tensor. It
         needs a convolution that embeds the patches without overlap, as ``patch_embed.proj`` (the
         layout of timm), ``stem.proj`` or the first layer of ``patch_embed`` or ``stem``. Patches
-        may be permuted where there are positions ``pos_embed`` of shape (1, tokens, dim), of which
-        the first may belong to ``cls_token``, ``dist_token`` and ``reg_token``; or else linear
+        may be permuted where there are positions ``pos_embed`` of shape (1, tokens, dim), whose
+        first rows may belong to ``cls_token``, ``dist_token`` and ``reg_token``; or else linear
         layers that mix the patches, as ``mlp_tokens.fc1`` and ``mlp_tokens.fc2`` of timm's
-        MLP-Mixer or ``linear_tokens`` of its ResMLP. Without any, as in a ConvMixer, patches must
-        stay in place (``permute=False``). It is not changed.
+        MLP-Mixer or ``linear_tokens`` of its ResMLP. Without either, as in a ConvMixer, patches
+        must stay in place (``permute=False``). It is not changed.
     encryptor : EtCEncryptor
         Fitted on images of the network's size. Its blocks need not be the network's patches, as
         long as all patches are treated alike.
@@ -75,22 +77,23 @@ def adapt_to_key(
 
     Returns
     -------
-    A copy of `model`, which reads ciphertexts.
+    ViTClassifier, ConvMixerClassifier or torch.nn.Module
+        A copy of `model`, which reads ciphertexts.
 
     Raises
     ------
     NotAdaptableError
         If patches are treated differently, mixed with each other or lose values; if they are
         permuted and the network has neither position embeddings nor layers that mix patches; if it
-        does not embed patches; or if a module answers differently after all, for positions act
+        does not embed patches; or if a module still answers differently, because positions act
         elsewhere in it too, as where the patches are not averaged but put in a row.
     ValueError
-        If encryptor and network are for images of different sizes, or `mean` and `std` are no
+        If encryptor and network are for images of different sizes, or `mean` and `std` are not a
         normalization.
     TypeError
-        If the one is no network or the other no such encryptor.
+        If `model` is not a network or `encryptor` is not block-wise.
     sklearn.exceptions.NotFittedError
-        If one of them is not fitted.
+        If either is not fitted.
 
     See Also
     --------
@@ -120,7 +123,7 @@ def adapt_to_key(
     >>> bool(np.abs(logits - classifier.decision_function(X)).max() < 1e-4)
     True
     """
-    return _moved(model, encryptor, mean, std, back=False)
+    return _move_key(model, encryptor, mean, std, back=False)
 
 
 def remove_key(
@@ -132,26 +135,33 @@ def remove_key(
 ) -> _Model:
     """Undo `adapt_to_key`: make a network that reads ciphertexts read plain images.
 
-    A network that was adapted to the key and trained further on ciphertexts is thus brought back.
-    To change keys, remove the old one and adapt to the new one.
+    This also brings back a network that was adapted to the key and then trained further on
+    ciphertexts. To change keys, remove the old one and adapt to the new one.
+
+    Read more in the :ref:`User Guide <guide-keyed>`.
 
     Parameters
     ----------
     model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
         As `adapt_to_key` returned it, or after further training.
     encryptor : EtCEncryptor
-        That it was adapted to.
+        The one that it was adapted to.
     mean, std : float or sequence of float, optional
         As for `adapt_to_key`.
 
     Returns
     -------
-    A copy of `model`, which reads plain images.
+    ViTClassifier, ConvMixerClassifier or torch.nn.Module
+        A copy of `model`, which reads plain images.
 
     Raises
     ------
     NotAdaptableError, ValueError, TypeError
         As `adapt_to_key`.
+
+    See Also
+    --------
+    adapt_to_key : The way there.
 
     Examples
     --------
@@ -166,10 +176,10 @@ def remove_key(
     >>> torch.equal(again.pos_embed, network.pos_embed)
     True
     """
-    return _moved(model, encryptor, mean, std, back=True)
+    return _move_key(model, encryptor, mean, std, back=True)
 
 
-def _moved(
+def _move_key(
     model: _Model,
     encryptor: BaseImageEncryptor,
     mean: float | Sequence[float] | None,
@@ -178,12 +188,16 @@ def _moved(
 ) -> _Model:
     if not isinstance(encryptor, PixelMapEncryptor):
         raise TypeError(
-            f"{type(encryptor).__name__} is no encryption that a network can absorb; expected an "
-            "EtCEncryptor with per_block_keys=False."
+            f"{type(encryptor).__name__} is not an encryptor whose key a network can absorb; "
+            "expected an EtCEncryptor with per_block_keys=False."
         )
     check_is_fitted(encryptor)
     shape = encryptor.ciphertext_shape_
-    pixel_map = encryptor._map.inverse() if back else encryptor._map
+    pixel_map = encryptor.pixel_map_
+    if not pixel_map.is_bijective:
+        raise NotAdaptableError("the encryption loses pixel values, which no network brings back.")
+    if back:
+        pixel_map = pixel_map.inverse()
     if isinstance(model, TorchClassifier):
         check_is_fitted(model)
         if model.image_shape_in_ != shape:
@@ -194,36 +208,44 @@ def _moved(
             )
         if mean is not None or std is not None:
             raise ValueError("a classifier scales its images itself; leave mean and std out.")
-        means, stds = _normalization(model, encryptor)
+        means, stds = _read_normalization(model, encryptor)
     elif isinstance(model, nn.Module):
-        means, stds = (_per_channel(value, shape[2]) for value in (mean, std))
+        means, stds = (_spread_over_channels(value, shape[2]) for value in (mean, std))
         if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds > 0).all()):
-            raise ValueError(f"mean={mean}, std={std} is no normalization; std must be above 0.")
+            raise ValueError(
+                f"mean={mean}, std={std} is not a normalization; expected finite numbers, with std "
+                "above 0."
+            )
     else:
         raise TypeError(
-            f"{type(model).__name__} is no network that could be adapted; expected a fitted "
-            "ViTClassifier or ConvMixerClassifier, or a torch.nn.Module."
+            f"{type(model).__name__} is not a network; expected a fitted ViTClassifier or "
+            "ConvMixerClassifier, or a torch.nn.Module."
         )
     keyed = copy.deepcopy(model)
-    old, new = _network_of(model), _network_of(keyed)
+    old, new = _get_network(model), _get_network(keyed)
     _rewire(new, pixel_map, shape, means, stds)
     if type(new) not in (ViT, ConvMixer):
         _check_answers(old, new, pixel_map, shape, means, stds)
     return keyed
 
 
-def _network_of(model: TorchClassifier | nn.Module) -> nn.Module:
+def _get_network(model: TorchClassifier | nn.Module) -> nn.Module:
     return model.module_.network if isinstance(model, TorchClassifier) else model
 
 
-def _per_channel(value: float | Sequence[float] | None, channels: int) -> NDArray[np.float64]:
+def _spread_over_channels(
+    value: float | Sequence[float] | None, channels: int
+) -> NDArray[np.float64]:
     values = np.asarray(0.5 if value is None else value, float)
     if values.shape not in ((), (channels,)):
-        raise ValueError(f"{value} has another length than the {channels} channels of the images.")
+        raise ValueError(
+            f"mean or std is {value}; expected one number, or one for each of the {channels} "
+            "channels of the images."
+        )
     return np.broadcast_to(values, channels)
 
 
-def _normalization(
+def _read_normalization(
     classifier: TorchClassifier, encryptor: PixelMapEncryptor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Say how the classifier scales values that the encryptor takes for 0 to 1."""
@@ -236,21 +258,19 @@ def _normalization(
 
 
 class _PatchMap(NamedTuple):
-    """A pixel map in terms of patches, all of which undergo the same."""
+    """A pixel map in terms of patches, which all undergo the same."""
 
     source: NDArray[np.intp]  # for each patch of the ciphertext, the patch of the image in it
     order: NDArray[np.intp]  # for each value of a patch, its former place in the patch
     negated: NDArray[np.bool_]  # and whether it is negated
 
 
-def _factorized(pixel_map: PixelMap, shape: ImageShape, patch_size: int) -> _PatchMap:
+def _factorize(pixel_map: PixelMap, shape: ImageShape, patch_size: int) -> _PatchMap:
     if not pixel_map.only_negates:
         raise NotAdaptableError(
             "the encryption changes pixel values by more than moving and negating them, which no "
             "linear map can follow. Take an EtCEncryptor with per_block_keys=False."
         )
-    if not pixel_map.is_bijective:
-        raise NotAdaptableError("the encryption loses pixel values, which no network brings back.")
     height, width, _ = shape
     if height % patch_size or width % patch_size:
         raise ValueError(
@@ -289,19 +309,19 @@ def _rewire(
     stds: NDArray[np.float64],
 ) -> None:
     """Change in place the patch embedding of a network, and where its positions act."""
-    embedding = _patch_embedding(network)
+    embedding = _find_patch_embedding(network)
     if embedding.in_channels != shape[2]:
         raise ValueError(
             f"the network reads images of {embedding.in_channels} channels, but ciphertexts have "
             f"{describe(shape)}."
         )
-    patches = _factorized(pixel_map, shape, embedding.kernel_size[0])
+    patches = _factorize(pixel_map, shape, embedding.kernel_size[0])
     positions = getattr(network, "pos_embed", None)
     if isinstance(positions, Tensor):
         n_before = _count_tokens_before(network, positions, len(patches.source))
         with torch.no_grad():
             positions[:, n_before:] = positions[:, n_before + torch.from_numpy(patches.source)]
-    elif mixing := _token_mixing(network):
+    elif mixing := _find_token_mixing(network):
         for first, last in mixing:
             _rewire_mixing(first, last, patches.source)
     elif (patches.source != np.arange(len(patches.source))).any():
@@ -338,7 +358,7 @@ def _rewire_embedding(
             embedding.bias.copy_(embedding.bias.double().cpu() - constant)
 
 
-def _token_mixing(network: nn.Module) -> list[tuple[nn.Linear, nn.Linear]]:
+def _find_token_mixing(network: nn.Module) -> list[tuple[nn.Linear, nn.Linear]]:
     """Find the layers that read one value of all patches, and those that write it."""
     found = []
     for name, module in network.named_modules():
@@ -368,7 +388,7 @@ def _rewire_mixing(first: nn.Linear, last: nn.Linear, source: NDArray[np.intp]) 
             last.bias[:] = last.bias[order]
 
 
-def _patch_embedding(network: nn.Module) -> nn.Conv2d:
+def _find_patch_embedding(network: nn.Module) -> nn.Conv2d:
     stem = getattr(network, "patch_embed", getattr(network, "stem", None))
     layer = getattr(stem, "proj", stem)
     if isinstance(layer, nn.Sequential):
@@ -413,7 +433,7 @@ def _check_answers(
 ) -> None:
     """Compare the answers to an image and its ciphertext, for networks of unknown insides."""
     image = np.random.default_rng(0).random((1, *shape))
-    like = _patch_embedding(plain).weight
+    like = _find_patch_embedding(plain).weight
     answers = []
     for network, pixels in ((plain, image), (keyed, pixel_map.on_floats(image, 0.0, 1.0))):
         modes = {module: module.training for module in network.modules()}

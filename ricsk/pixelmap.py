@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ricsk.images import ValueRange
+
 __all__ = ["PixelMap"]
 
 # Enough images at a time to hide the cost of a NumPy call, few enough to stay in the cache.
@@ -65,7 +67,7 @@ class PixelMap:
                 "one-dimensional arrays of the same length, at least 1."
             )
         if nibbles and size % 2:
-            raise ValueError(f"{size} nibbles make no whole number of bytes; expected an even one.")
+            raise ValueError(f"{size} nibbles do not fill whole bytes; expected an even number.")
         if self.index.min() < 0 or self.index.max() >= size:
             raise ValueError(f"index has values outside of 0..{size - 1}.")
         top = 15 if nibbles else 255
@@ -76,7 +78,19 @@ class PixelMap:
 
     @classmethod
     def identity(cls, n_units: int, *, nibbles: bool = False) -> PixelMap:
-        """Make the map that changes nothing."""
+        """Make the map that changes nothing.
+
+        Parameters
+        ----------
+        n_units : int
+            How many bytes or nibbles an image has.
+        nibbles : bool, default=False
+            Whether the units are nibbles.
+
+        Returns
+        -------
+        PixelMap
+        """
         return cls(np.arange(n_units), np.zeros(n_units, np.uint8), nibbles=nibbles)
 
     def __repr__(self) -> str:
@@ -85,7 +99,7 @@ class PixelMap:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the images that the map is made for."""
+        """Number of bytes of the images that the map is made for."""
         return self.index.size // 2 if self.nibbles else self.index.size
 
     @property
@@ -104,10 +118,14 @@ class PixelMap:
     def inverse(self) -> PixelMap:
         """Make the map that undoes this one.
 
+        Returns
+        -------
+        PixelMap
+
         Raises
         ------
         ValueError
-            If this map loses units, so that none does.
+            If this map loses units.
         """
         if not self.is_bijective:
             raise ValueError("this map repeats some units and drops others: nothing can undo it.")
@@ -134,8 +152,9 @@ class PixelMap:
 
         Returns
         -------
-        ndarray of uint8, of the same shape. Beyond it, memory of about 2 MiB, or of a few images
-        if one of them is larger, is used however many images there are.
+        ndarray of uint8
+            Of the same shape. Beyond it, memory of about 2 MiB, or of a few images if one of them
+            is larger, is used however many images there are.
 
         Raises
         ------
@@ -154,7 +173,8 @@ class PixelMap:
     def on_floats(self, images: NDArray[Any], low: float, high: float) -> NDArray[Any]:
         """Apply a map that `only_negates` to floating-point images, without rounding to 8 bits.
 
-        A negated value v becomes ``low + high - v``, which undoes itself up to one rounding.
+        Of the 256 levels from `low` to `high`, level k becomes level 255 - k exactly; any other
+        value v becomes ``low + high - v``, which undoes itself up to one rounding.
 
         Parameters
         ----------
@@ -165,7 +185,7 @@ class PixelMap:
 
         Returns
         -------
-        ndarray of the same shape and dtype.
+        ndarray of the same shape and dtype
 
         Raises
         ------
@@ -175,8 +195,11 @@ class PixelMap:
         if not self.only_negates:
             raise ValueError("this map works on 8-bit values; round the images to uint8 first.")
         result = np.take(self._flatten(images), self.index, axis=1)
-        total = result.dtype.type(low + high)
-        np.subtract(total, result, out=result, where=self.mask == 255)
+        negated = np.flatnonzero(self.mask)
+        step = self._n_per_chunk(result.itemsize)
+        for start in range(0, len(result), step):
+            chunk = result[start : start + step]
+            chunk[:, negated] = _negate(np.take(chunk, negated, axis=1), low, high)
         return result.reshape(images.shape)
 
     def _flatten(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -187,8 +210,11 @@ class PixelMap:
             )
         return images.reshape(len(images), self.n_bytes)
 
+    def _n_per_chunk(self, itemsize: int) -> int:
+        return max(1, _CHUNK_BYTES // (self.n_bytes * itemsize))
+
     def _map_bytes(self, flat: NDArray[np.uint8], result: NDArray[np.uint8]) -> None:
-        step = max(1, _CHUNK_BYTES // self.n_bytes)
+        step = self._n_per_chunk(1)
         for start in range(0, len(flat), step):
             chunk = result[start : start + step]
             # The index was checked once; mode "raise" would check it again, through a copy.
@@ -206,8 +232,8 @@ class PixelMap:
         gathered = np.empty_like(words)
         plain, swapped = words[:, :n_bytes], words[:, n_bytes:]
         low, high = gathered[:, :n_bytes], gathered[:, n_bytes:]
-        in_lanes = _lanes(words)[..., :n_bytes]
-        out_lanes = _lanes(gathered)[..., :n_bytes]
+        in_lanes = _view_lanes(words)[..., :n_bytes]
+        out_lanes = _view_lanes(gathered)[..., :n_bytes]
         index = self.index.copy()
         index[n_bytes:] = (index[n_bytes:] + n_bytes) % (2 * n_bytes)
         step = groups * _LANES
@@ -233,6 +259,14 @@ class PixelMap:
                 done[full * _LANES :] = out_lanes[full, :rest]
 
 
-def _lanes(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def _negate(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    levels = ValueRange(low, high).from_uint8(np.arange(256, dtype=np.uint8), values.dtype)
+    wide = values.astype(np.result_type(values, np.float64))
+    nearest = np.rint((wide - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
+    negated = (low + high - wide).astype(values.dtype)
+    return np.where(values == levels[nearest], levels[255 - nearest], negated)
+
+
+def _view_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """View (groups, n) words as (groups, lane, n) bytes."""
     return words.view(np.uint8).reshape(len(words), -1, _LANES).transpose(0, 2, 1)

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context, clone
+from sklearn import get_config
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._estimator import Estimator
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier, TorchClassifier
-from ricsk.cloud import CloudHalf
+from ricsk.cloud import CloudHalf, find_training_images, refuse_secrets, without_leftovers
 from ricsk.encryptors import EtCEncryptor
-from ricsk.images import check_images, flattened_for, with_image_shape
+from ricsk.exceptions import CloudHalfError
+from ricsk.images import ImageShape, check_images, flattened_for, with_image_shape
 from ricsk.keyed import adapt_to_key
 
 __all__ = ["PrivateClassifier"]
 
 
-class PrivateClassifier(ClassifierMixin, Estimator):
+def _part_has(part: str, method: str) -> Callable[[PrivateClassifier], bool]:
+    """Tell whether the fitted part, or else the one that was given, has a method.
+
+    If not, its own error says why.
+    """
+
+    def check(private: PrivateClassifier) -> bool:
+        given = private.encryptor if part == "encryptor" else private._choose_classifier()
+        found = getattr(private, f"{part}_", given)
+        if found is not None:
+            getattr(found, method)
+        return True
+
+    return check
+
+
+class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
     """An encryptor and a classifier that reads its ciphertexts, with plain images outside.
 
     `fit` and `predict` take plain images. Where the encryptor's classifier learns on ciphertexts
@@ -48,7 +69,7 @@ class PrivateClassifier(ClassifierMixin, Estimator):
     classifier : classifier, optional
         Any scikit-learn classifier; one that takes no 3-D samples is given flattened ciphertexts.
         A fitted one in scikit-learn's `FrozenEstimator` is not trained again.
-        By default a `ConvMixerClassifier`.
+        By default the encryptor's own, if it has one, and else a `ConvMixerClassifier`.
     augment_first : bool
         Whether images are encrypted anew whenever the classifier's `augmentation` has changed them,
         as in the published figures. The machine that trains then has the key and the plain images.
@@ -65,6 +86,11 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         The labels.
     n_features_in_ : int
         Height × width × channels of the images.
+    feature_names_in_ : ndarray of str
+        Column names, if `fit` was given a data frame.
+    kept_images_ : str or None
+        Where the classifier keeps plain images that it was trained on, so that there is no cloud
+        half; None if it keeps none.
 
     Examples
     --------
@@ -101,7 +127,7 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         self.augment_first = augment_first
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, **params: Any) -> Self:
         """Fit the encryptor and train the classifier, on ciphertexts or, for RIC, plain images.
 
         Parameters
@@ -111,6 +137,9 @@ class PrivateClassifier(ClassifierMixin, Estimator):
             or flattened.
         y : array-like of shape (n_samples,)
             Labels. They are not encrypted.
+        **params : dict
+            What else the classifier's own `fit` takes, such as `sample_weight`. With
+            ``enable_metadata_routing=True``, what it requests.
 
         Returns
         -------
@@ -121,41 +150,98 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         ValueError
             Without an encryptor, where encryptor or classifier refuse the data, and if
             `augment_first` is asked of a classifier that has no augmentation of its own.
+        TypeError
+            If the classifier's `fit` does not take `params`.
         NotAdaptableError
             If a frozen classifier cannot be adapted to the key.
         """
+        with self._all_or_nothing() as twin:
+            twin._learn(X, y, params)
+        return self
+
+    def _learn(self, X: ArrayLike, y: ArrayLike, params: dict[str, Any]) -> None:
         if self.encryptor is None:
             raise ValueError(
                 "PrivateClassifier needs an encryptor; give one, for example "
                 "PrivateClassifier(EtCEncryptor(SecretKey.generate()))."
             )
-        classifier = clone(ConvMixerClassifier() if self.classifier is None else self.classifier)
         self.encryptor_ = clone(self.encryptor)
-        if get_encryptor_tags(self.encryptor_).learns_on == "plain":
-            self.encryptor_.set_params(classifier=classifier).fit(X, y)
-            self.classifier_ = self.encryptor_.classifier_
-        elif _takes_the_key(classifier, self.encryptor_):
-            self.classifier_ = adapt_to_key(classifier.estimator, self.encryptor_.fit(X, y))
-        elif self.augment_first and not isinstance(classifier, FrozenEstimator):
+        learns_on = get_encryptor_tags(self.encryptor_).learns_on
+        classifier = clone(self._choose_classifier())
+        params = self._route(classifier, params)
+        if learns_on == "plain":
+            self.classifier_ = self._train_on_plain(classifier, X, y, params)
+        else:
+            self.classifier_ = self._train_on_ciphertexts(classifier, X, y, params)
+        self.n_features_in_ = self.encryptor_.n_features_in_
+        if hasattr(self.encryptor_, "feature_names_in_"):
+            self.feature_names_in_ = self.encryptor_.feature_names_in_
+        self.kept_images_ = find_training_images(
+            without_leftovers(self.classifier_),
+            self._read(X),
+            self.encryptor_.value_range_,
+            exact=learns_on == "ciphertexts",
+        )
+
+    def _choose_classifier(self) -> Any:
+        if self.classifier is not None:
+            return self.classifier
+        own = getattr(self.encryptor, "classifier", None)
+        return ConvMixerClassifier() if own is None else own
+
+    def _route(self, classifier: Any, params: dict[str, Any]) -> dict[str, Any]:
+        """Find out what of `params` the classifier's `fit` is to be given, and refuse the rest."""
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params).classifier.fit
+        accepted = signature(classifier.fit).parameters
+        takes_all = any(p.kind is Parameter.VAR_KEYWORD for p in accepted.values())
+        refused = [name for name in params if name not in accepted and not takes_all]
+        if refused:
+            raise TypeError(
+                f"fit of {type(classifier).__name__} does not take {', '.join(refused)}. Leave it "
+                "out, or take a classifier that does, such as LogisticRegression."
+            )
+        return params
+
+    def _train_on_plain(
+        self, classifier: Any, X: ArrayLike, y: ArrayLike, params: dict[str, Any]
+    ) -> Any:
+        encryptor = self.encryptor_
+        if isinstance(encryptor, FrozenEstimator):
+            if self.classifier is not None:
+                raise ValueError(
+                    "a frozen encryptor keeps the classifier that it was fitted with. Leave "
+                    "classifier out, or give the encryptor without FrozenEstimator."
+                )
+            return encryptor.classifier_
+        if params and not isinstance(classifier, FrozenEstimator):
+            # The encryptor would train it without them.
+            batch = check_images(X, image_shape=encryptor.image_shape, caller="PrivateClassifier")
+            images = batch.form.restore(batch.pixels)
+            classifier = FrozenEstimator(_train(classifier, images, batch.shape, y, params))
+        return encryptor.set_params(classifier=classifier).fit(X, y).classifier_
+
+    def _train_on_ciphertexts(
+        self, classifier: Any, X: ArrayLike, y: ArrayLike, params: dict[str, Any]
+    ) -> Any:
+        encryptor = self.encryptor_.fit(X, y)
+        if _takes_the_key(classifier, encryptor):
+            return adapt_to_key(classifier.estimator, encryptor)
+        if self.augment_first and not isinstance(classifier, FrozenEstimator):
             if not isinstance(classifier, TorchClassifier):
                 raise ValueError(
                     f"augment_first=True is for classifiers with an augmentation, such as "
                     f"ConvMixerClassifier, but this one is a {type(classifier).__name__}. Take one "
                     "of those, or leave augment_first out."
                 )
-            shape = self.encryptor_.fit(X, y).image_shape_in_
-            images = check_images(X, image_shape=shape, caller="PrivateClassifier").pixels
-            classifier._validate_params()
-            self.classifier_ = classifier._fit(images, y, self.encryptor_)
-        else:
-            C = self.encryptor_.fit_transform(X, y)
-            if C.ndim == 2:
-                with_image_shape(classifier, self.encryptor_.ciphertext_shape_)
-            self.classifier_ = classifier.fit(flattened_for(classifier, C), y)
-        self.n_features_in_ = self.encryptor_.n_features_in_
-        if hasattr(self.encryptor_, "feature_names_in_"):
-            self.feature_names_in_ = self.encryptor_.feature_names_in_
-        return self
+            return classifier.fit_encrypted(self._read(X), y, encryptor)
+        C = np.asarray(encryptor.transform(X))
+        return _train(classifier, C, encryptor.ciphertext_shape_, y, params)
+
+    def _read(self, X: ArrayLike) -> NDArray[Any]:
+        """Read images of the fitted shape, as (n_samples, height, width, channels)."""
+        shape = self.encryptor_.image_shape_in_
+        return check_images(X, image_shape=shape, caller="PrivateClassifier").pixels
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -177,7 +263,7 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         """
         return self.predict_encrypted(self.encrypt(X))
 
-    @available_if(lambda self: _fitted_or_given(self, "predict_proba"))
+    @available_if(_part_has("classifier", "predict_proba"))
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Encrypt plain images and estimate the probability of each class.
 
@@ -191,7 +277,25 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return self.cloud_half().predict_proba(self.encrypt(X))
+        C = self.encrypt(X)
+        return CloudHalf(self.classifier_).predict_proba(C)
+
+    @available_if(_part_has("classifier", "decision_function"))
+    def decision_function(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Encrypt plain images and compute by how much the classifier prefers each class.
+
+        Parameters
+        ----------
+        X : array-like
+            Plain images of the fitted shape.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples,)
+            Scores, in the order of `classes_`; with two classes, those of the second.
+        """
+        C = self.encrypt(X)
+        return CloudHalf(self.classifier_).decision_function(C)
 
     def predict_encrypted(self, C: ArrayLike) -> NDArray[Any]:
         """Classify ciphertexts.
@@ -206,7 +310,8 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         ndarray of shape (n_samples,)
             Labels.
         """
-        return self.cloud_half().predict(C)
+        check_is_fitted(self)
+        return CloudHalf(self.classifier_).predict(C)
 
     def encrypt(self, X: ArrayLike) -> NDArray[Any]:
         """Encrypt plain images.
@@ -224,7 +329,7 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         check_is_fitted(self)
         return self.encryptor_.transform(X)
 
-    @available_if(lambda self: hasattr(self.encryptor, "inverse_transform"))
+    @available_if(_part_has("encryptor", "inverse_transform"))
     def decrypt(self, C: ArrayLike) -> NDArray[Any]:
         """Bring images back from ciphertexts; only where the encryptor can.
 
@@ -244,17 +349,43 @@ class PrivateClassifier(ClassifierMixin, Estimator):
     def cloud_half(self) -> CloudHalf:
         """Make the part that goes to the untrusted machine: the classifier, and no key.
 
+        Neither key nor encryptor is in it, no path of a file (a classifier's `checkpoint`, a
+        pipeline's `memory`), no state of an optimizer, and no plain image that the classifier was
+        trained on. Some classifiers keep such images, as they are or scaled: nearest neighbours,
+        support vector machines with kernels, Gaussian processes, label propagation, kernel
+        approximations, and whatever stands around one of these. There is no cloud half of them,
+        unless they learn on ciphertexts: those are what the cloud may see, with their labels.
+
+        What weights tell of the images that they were learnt from is another question, which this
+        does not answer: a network of good accuracy, a linear model or a forest tells little of
+        any one of many images, but the mean of a class of one image is that image.
+
         Returns
         -------
         CloudHalf
+
+        Raises
+        ------
+        CloudHalfError
+            If plain images, a key or an encryptor were found in the classifier.
         """
         check_is_fitted(self)
-        return CloudHalf(self.classifier_)
+        if self.kept_images_ is not None:
+            raise CloudHalfError(
+                "the classifier keeps plain images that it was trained on, as "
+                f"{self.kept_images_}, and they would go to the cloud with it. Take one that keeps "
+                "none, such as a network, a linear model or a forest; or an encryptor whose "
+                "classifier learns on ciphertexts, such as EtCEncryptor."
+            )
+        classifier = without_leftovers(self.classifier_)
+        refuse_secrets(classifier)
+        return CloudHalf(classifier)
 
     def client_half(self) -> FrozenEstimator:
-        """Make the part that stays with the owner: the fitted encryptor.
+        """Make the part that stays with the owner: the fitted encryptor, with the key.
 
-        It holds no weights of the classifier, unless the encryptor needs them to encrypt (RIC).
+        It holds nothing of the classifier, unless the encryptor needs it to encrypt (RIC): then it
+        holds all of it, with the plain images that it may keep (see `cloud_half`).
 
         Returns
         -------
@@ -264,18 +395,35 @@ class PrivateClassifier(ClassifierMixin, Estimator):
         check_is_fitted(self)
         return FrozenEstimator(self.encryptor_)
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say what metadata `fit` passes on to the classifier, and what `score` takes.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(classifier=self._choose_classifier(), method_mapping=mapping)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
 
-def _fitted_or_given(private: PrivateClassifier, method: str) -> bool:
-    classifier = getattr(private, "classifier_", private.classifier)
-    return classifier is None or hasattr(classifier, method)
+def _train(
+    classifier: Any, X: NDArray[Any], image_shape: ImageShape, y: ArrayLike, params: dict[str, Any]
+) -> Any:
+    """Train a classifier on images, in the form in which it takes them."""
+    if X.ndim == 2:
+        with_image_shape(classifier, image_shape)
+    return classifier.fit(flattened_for(classifier, X), y, **params)
 
 
 def _takes_the_key(classifier: Any, encryptor: Any) -> bool:
+    if isinstance(encryptor, FrozenEstimator):
+        encryptor = encryptor.estimator
     return (
         isinstance(classifier, FrozenEstimator)
         and isinstance(classifier.estimator, TorchClassifier)

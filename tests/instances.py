@@ -3,7 +3,9 @@
 They are small enough for scikit-learn's checks, which feed anything from 1 to 10 features.
 """
 
+import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from ricsk import (
     AdaptNetClassifier,
@@ -20,6 +22,21 @@ from ricsk import (
     TransformationNetworkEncryptor,
     ViTClassifier,
 )
+from ricsk.attacks import (
+    BruteForceAttack,
+    CloudAttack,
+    DisclosureBaseline,
+    FRAttack,
+    GANAttack,
+    ITNAttack,
+    JigsawAttack,
+    KeyReuseAttack,
+    KnownPlaintextAttack,
+    LabelOnlyBaseline,
+    LinearAttack,
+    SIAGANAttack,
+)
+from ricsk.cloud import CloudHalf
 
 KEY = SecretKey(bytes(range(32)))
 
@@ -74,10 +91,29 @@ CLASSIFIERS = [
         "le", block_size=1, depth=8, alpha=48, epochs=8, batch_size=32, learning_rate=0.05
     ),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1), LogisticRegression()),
+    PrivateClassifier(EtCEncryptor(KEY, block_size=1, flatten=True), LinearSVC()),
     PrivateClassifier(
         PixelEncryptor(KEY),
         CNNClassifier(
             width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
         ),
     ),
+]
+
+CLOUD_HALVES = [CloudHalf(LogisticRegression().fit(np.eye(4), [0, 0, 1, 1]))]
+
+# Not for accuracy: with a budget of 1 an attack does all that it does, once.
+ATTACKS = [
+    BruteForceAttack(keys=2),
+    CloudAttack(LogisticRegression(), budget=1),
+    DisclosureBaseline(LogisticRegression(), budget=1),
+    FRAttack(),
+    GANAttack(budget=1),
+    ITNAttack(n_keys=2, budget=1),
+    JigsawAttack(),
+    KeyReuseAttack(),
+    KnownPlaintextAttack(budget=1),
+    LabelOnlyBaseline(),
+    LinearAttack(),
+    SIAGANAttack(budget=1),
 ]

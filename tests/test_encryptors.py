@@ -154,7 +154,11 @@ def test_a_key_from_a_file_is_saved_by_reference(encryptor, dumps, tmp_path):
     key = KEY.save(tmp_path / "images.key")
     fitted = clone(encryptor).set_params(key=key).fit(PIXELS)
     dumped = dumps(fitted)
-    secrets = [bytes(range(32)), fitted._map.index.tobytes(), fitted._map.mask.tobytes()]
+    secrets = [
+        bytes(range(32)),
+        fitted.pixel_map_.index.tobytes(),
+        fitted.pixel_map_.mask.tobytes(),
+    ]
     for secret in secrets:
         assert secret[:16] not in dumped
         assert secret[:16].hex().encode() not in dumped
@@ -207,7 +211,7 @@ def test_before_fit_nothing_is_encrypted(encryptor):
         (np.moveaxis(PIXELS, -1, 1), "channel-first"),
         (np.where(PIXELS > 200, np.nan, 0.5), "contains NaN"),
         (PIXELS[:0], "0 sample"),
-        (PIXELS[0], "fitted on images of 6×4"),
+        (PIXELS[0], "single image; expected a batch"),
         (PIXELS.astype(np.int64) - 1, "expected 8-bit values"),
         (np.zeros((2, 71)), "71 features"),
         ([[["a"]]], "arrays of bytes/strings"),

@@ -566,9 +566,28 @@ def test_sizes_that_differ_are_refused(vit):
         )
 
 
+def test_what_was_fitted_is_moved_whatever_the_parameters_are_now():
+    plain = small_vit()
+    encryptor, C = encrypted(KEYS[0], {**SHARED, "sub_block_size": 2})
+    encryptor.set_params(
+        block_size=2, per_block_keys=True, sub_block_size=None, key=KEYS[1], pad=True
+    )
+    keyed = adapt_to_key(plain, encryptor)
+    torch.testing.assert_close(read(keyed, C), read(plain, PIXELS), atol=1e-4, rtol=0)
+    again = remove_key(keyed, encryptor.set_params(permute=False))
+    assert torch.equal(again.pos_embed, plain.pos_embed)
+
+
+@pytest.mark.parametrize("move", [adapt_to_key, remove_key])
+def test_an_encryption_that_loses_values_is_refused(move):
+    lossy, _ = encrypted(KEYS[0], {"variant": "madono2020"})
+    with pytest.raises(NotAdaptableError, match="loses pixel values"):
+        move(small_vit(), lossy)
+
+
 def test_what_is_no_network_or_no_encryptor_is_refused(vit):
     encryptor, _ = encrypted(KEYS[0], DIGITS_FORM, X_DIGITS)
-    with pytest.raises(TypeError, match="LogisticRegression is no network"):
+    with pytest.raises(TypeError, match="LogisticRegression is not a network"):
         adapt_to_key(LogisticRegression(), encryptor)
     with pytest.raises(TypeError, match=r"RICEncryptor .* expected an EtCEncryptor"):
         adapt_to_key(vit, RICEncryptor(KEYS[0]))
@@ -581,9 +600,9 @@ def test_what_is_no_network_or_no_encryptor_is_refused(vit):
 @pytest.mark.parametrize(
     ("normalization", "message"),
     [
-        ({"std": 0}, "std must be above 0"),
-        ({"mean": [0.5, 0.5]}, "another length than the 3 channels"),
-        ({"mean": float("nan")}, "no normalization"),
+        ({"std": 0}, "with std above 0"),
+        ({"mean": [0.5, 0.5]}, "one for each of the 3 channels"),
+        ({"mean": float("nan")}, "not a normalization"),
     ],
 )
 def test_impossible_normalizations_are_refused(normalization, message):

@@ -102,7 +102,7 @@ def test_ssim_is_that_of_scikit_image(shape):
 def test_ssim_does_not_depend_on_chunks(monkeypatch, chunk):
     X, Y = rng.random((2, 5, 12, 13))
     expected = ssim(X, Y)
-    monkeypatch.setattr("ricsk.metrics._likeness._CHUNK_VALUES", chunk)
+    monkeypatch.setattr("ricsk.metrics._similarity._CHUNK_VALUES", chunk)
     np.testing.assert_allclose(ssim(X, Y), expected, rtol=1e-12)
 
 
@@ -396,3 +396,26 @@ def test_noise_likeness_needs_ciphertexts_of_the_same_shape():
     encryptor = EtCEncryptor(KEY, grayscale=True, image_shape=(16, 16, 3)).fit(X)
     with pytest.raises(ValueError, match="cannot be correlated"):
         noise_likeness_score(encryptor, X)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (8, 12, 3), (8, 24, 1)])
+def test_scorers_read_flat_ciphertexts_and_images(shape):
+    X = rng.integers(0, 256, (40, *shape), dtype=np.uint8)
+    X[20:] //= 4
+    y = np.arange(40) // 20
+    flat = X.reshape(40, -1)
+    classifier = RandomForestClassifier(10, random_state=0)
+    encryptor = EtCEncryptor(KEY, block_size=4)
+    expected = {
+        "recovery_psnr": recovery_psnr(encryptor.fit(X), X),
+        "noise_likeness_score": noise_likeness_score(encryptor, X),
+    }
+    for given, flattens in ((X, True), (flat, False), (flat, True)):
+        encryptor = EtCEncryptor(KEY, block_size=4, flatten=flattens, image_shape=shape)
+        pipeline = make_pipeline(encryptor, FrozenEstimator(classifier.fit(flat, y))).fit(given, y)
+        agreement = np.mean(classifier.predict(flat) == pipeline.predict(given))
+        scores = encryption_scores(pipeline, given)
+        assert scores == pytest.approx({**expected, "prediction_agreement": agreement})
+        assert recovery_psnr(encryptor, given) == pytest.approx(expected["recovery_psnr"])
+        assert prediction_agreement(pipeline, given) == agreement
+        assert noise_likeness_score(encryptor, given) == scores["noise_likeness_score"]

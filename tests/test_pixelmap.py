@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,42 @@ def test_floats_are_moved_and_negated():
     np.testing.assert_array_equal(pixel_map.inverse().on_floats(result, 0.0, 1.0), images)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("low_high", [(0, 1), (0, 255), (-1, 1), (-3.5, 5)])
+def test_floats_that_are_levels_are_negated_to_levels(dtype, low_high):
+    low, high = low_high
+    numbers = np.arange(256)
+    levels = (low + numbers * (high - low) / 255).astype(dtype)[np.newaxis]
+    negate = PixelMap(numbers, np.full(256, 255))
+    np.testing.assert_array_equal(negate.on_floats(levels, low, high), levels[:, ::-1])
+    between = levels[:, :-1] / 2 + levels[:, 1:] / 2
+    beside = np.concatenate([between, levels[:, -1:]], axis=1)
+    negated = negate.on_floats(beside, low, high)
+    assert negated[0, -1] == levels[0, 0]
+    expected = (low + high - beside.astype(np.float64)).astype(dtype)
+    np.testing.assert_array_equal(negated[:, :-1], expected[:, :-1])
+
+
+def test_floats_need_little_memory_besides_the_result():
+    images = rng.random((400, 64, 64, 3), dtype=np.float32)
+    negate = PixelMap(np.arange(64 * 64 * 3), np.full(64 * 64 * 3, 255))
+    tracemalloc.start()
+    result = negate.on_floats(images, 0.0, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - result.nbytes < images.nbytes / 2
+
+
+def test_floats_outside_of_the_range_are_negated_too():
+    negate = PixelMap([0, 1], [255, 255])
+    for dtype, images, low, high in (
+        (np.float16, [[2e4, 6e4]], 3e4, 5e4),
+        (np.float64, [[-1e30, 1e30]], -1.0, 1.0),
+    ):
+        negated = negate.on_floats(np.array(images, dtype), low, high)
+        np.testing.assert_array_equal(negated, np.array(images, dtype)[:, ::-1])
+
+
 def test_maps_that_do_more_refuse_floats():
     for pixel_map in (PixelMap([0, 1], [1, 0]), PixelMap.identity(2, nibbles=True)):
         assert not pixel_map.only_negates
@@ -110,7 +148,7 @@ def test_repr_tells_no_permutation():
         ([0, -1], [0, 0], False, "outside of 0..1"),
         ([0, 1], [0, 256], False, "outside of 0..255"),
         ([0, 1], [0, 16], True, "outside of 0..15"),
-        ([0, 1, 2], [0, 0, 0], True, "whole number of bytes"),
+        ([0, 1, 2], [0, 0, 0], True, "3 nibbles do not fill whole bytes"),
     ],
 )
 def test_impossible_maps_are_refused(index, mask, nibbles, message):

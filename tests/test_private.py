@@ -4,15 +4,20 @@ import zipfile
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
+from sklearn import config_context
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
 
 from ricsk import (
     CNNClassifier,
@@ -21,11 +26,14 @@ from ricsk import (
     LearnableEncryptor,
     PixelEncryptor,
     PrivateClassifier,
+    RICEncryptor,
+    SealedEncryptor,
     SecretKey,
+    TransformationNetworkEncryptor,
     ViTClassifier,
 )
 from ricsk.datasets import load_digits
-from ricsk.exceptions import NotAdaptableError
+from ricsk.exceptions import CloudHalfError, NotAdaptableError
 
 KEY = SecretKey(bytes(range(32)))
 X, numbers = load_digits(size=8)
@@ -108,7 +116,7 @@ def dumps_with_joblib(value, path):
 @pytest.mark.parametrize("classifier", [LogisticRegression(max_iter=5000, C=0.1), TINY], ids=str)
 def test_the_cloud_half_has_no_key_and_nothing_made_of_it(encryptor, classifier, tmp_path):
     private = PrivateClassifier(encryptor, classifier).fit(X / 255, Y)
-    pixel_map = private.encryptor_._map
+    pixel_map = private.encryptor_.pixel_map_
     steps = ["etc/permute", "etc/rotate", "etc/negate", "etc/channels", "pe/negate", "pe/channels"]
     steps += ["le/permute", "le/reverse", "le/scramble"]
     context = b"".join(side.to_bytes(4, "little") for side in (8, 8, 1))
@@ -205,7 +213,7 @@ def test_a_frozen_vit_reads_flattened_ciphertexts():
 @pytest.mark.parametrize("dump", [pickle.dumps, skops.io.dumps])
 def test_the_cloud_half_of_a_frozen_vit_has_neither_key_nor_plain_tensors(vit, dump):
     private = PrivateClassifier(EtCEncryptor(KEY, **SHARED), FrozenEstimator(vit)).fit(X, Y)
-    network, pixel_map = vit.module_.network, private.encryptor_._map
+    network, pixel_map = vit.module_.network, private.encryptor_.pixel_map_
     plain = [network.patch_embed.proj.weight, network.pos_embed[:, 1:]]
     plain = [tensor.detach().numpy().tobytes() for tensor in plain]
     secrets = [bytes(range(32)), KEY.reveal().encode(), KEY.key_id.encode(), *plain]
@@ -262,6 +270,208 @@ def test_in_searches_and_cross_validation():
     assert search.best_score_ > 0.7
     assert search.best_estimator_.encryptor_.block_size in (1, 4)
     assert cross_val_score(private, X / 255, Y, cv=2).min() > 0.7
+
+
+LARGE, large_numbers = load_digits(size=24)
+LARGE, large_numbers = LARGE[:200] / 255, large_numbers[:200]
+LINEAR = LogisticRegression(max_iter=500)
+ON_PLAIN = [
+    SealedEncryptor(KEY),
+    RICEncryptor(KEY, nonce="fixed", alpha=0.9),
+    TransformationNetworkEncryptor(width=1, epochs=1),
+]
+
+
+@pytest.mark.parametrize("encryptor", ON_PLAIN, ids=str)
+def test_training_images_do_not_go_to_the_cloud(encryptor):
+    private = PrivateClassifier(encryptor, LINEAR).fit(LARGE, large_numbers)
+    assert private.kept_images_ is None
+    assert private.cloud_half().predict(private.encrypt(LARGE[:5])).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "where"),
+    [
+        (KNeighborsClassifier(), "KNeighborsClassifier._fit_X"),
+        (make_pipeline(StandardScaler(), SVC()), "SVC.support_vectors_"),
+        (BaggingClassifier(KNeighborsClassifier(), 2), "KNeighborsClassifier._fit_X"),
+        (FrozenEstimator(SVC().fit(LARGE.reshape(200, -1), large_numbers)), "SVC.support_vectors_"),
+    ],
+    ids=str,
+)
+def test_a_classifier_that_keeps_plain_images_has_no_cloud_half(classifier, where):
+    private = PrivateClassifier(SealedEncryptor(KEY), classifier).fit(LARGE, large_numbers)
+    with pytest.raises(CloudHalfError, match=f"as {where}, and they would go to the cloud"):
+        private.cloud_half()
+
+
+def test_enlarged_training_images_do_not_go_to_the_cloud():
+    """Images too small for a seal are enlarged, also those that the classifier learns on."""
+    private = PrivateClassifier(SealedEncryptor(KEY), KNeighborsClassifier()).fit(X / 255, Y)
+    assert private.encryptor_.ciphertext_shape_ != (8, 8, 1)
+    with pytest.raises(CloudHalfError):
+        private.cloud_half()
+
+
+@pytest.mark.parametrize(
+    "encryptor", [EtCEncryptor(KEY, block_size=2), PixelEncryptor(KEY)], ids=str
+)
+def test_a_classifier_may_keep_ciphertexts(encryptor):
+    private = PrivateClassifier(encryptor, KNeighborsClassifier()).fit(X / 255, Y)
+    assert private.cloud_half().score(private.encrypt(X / 255), Y) > 0.9
+
+
+def test_a_frozen_classifier_of_plain_images_does_not_go_to_the_cloud_either():
+    frozen = FrozenEstimator(KNeighborsClassifier().fit(X.reshape(len(X), -1) / 255, Y))
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), frozen).fit(X / 255, Y)
+    with pytest.raises(CloudHalfError):
+        private.cloud_half()
+
+
+def test_an_encryptor_in_the_classifier_does_not_go_to_the_cloud():
+    inner = make_pipeline(PixelEncryptor(KEY, image_shape=(8, 8)), LINEAR)
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), inner).fit(X / 255, Y)
+    with pytest.raises(CloudHalfError, match="there is a PixelEncryptor in this Pipeline"):
+        private.cloud_half()
+
+
+def test_the_path_of_a_checkpoint_does_not_go_to_the_cloud(tmp_path):
+    classifier = clone(TINY).set_params(checkpoint=str(tmp_path / "checkpoint"))
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), classifier).fit(X, Y)
+    assert str(tmp_path).encode() in pickle.dumps(private.classifier_)
+    assert str(tmp_path).encode() not in pickle.dumps(private.cloud_half())
+
+
+@pytest.mark.parametrize("classifier", [LinearSVC(), LogisticRegression(max_iter=2000)], ids=str)
+def test_scorers_find_scores(classifier):
+    """LinearSVC has a decision function and no probabilities."""
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), classifier)
+    assert cross_val_score(private, X / 255, numbers > 4, scoring="roc_auc", cv=2).min() > 0.8
+
+
+def test_scores_are_those_of_the_classifier(fitted):
+    C = fitted.encrypt(X / 255)
+    for method in ("decision_function", "predict_proba"):
+        expected = getattr(fitted.classifier_, method)(C.reshape(len(C), -1))
+        np.testing.assert_array_equal(getattr(fitted, method)(X / 255), expected)
+        np.testing.assert_array_equal(getattr(fitted.cloud_half(), method)(C), expected)
+
+
+ONLY_NINES = (numbers == 9).astype(float)
+
+
+def test_sample_weights_reach_the_classifier():
+    encryptor = EtCEncryptor(KEY, block_size=2)
+    private = PrivateClassifier(encryptor, LINEAR).fit(X / 255, Y, sample_weight=ONLY_NINES)
+    assert set(private.predict(X / 255)) == {"digit 9"}
+
+
+def test_sample_weights_reach_a_classifier_that_learns_on_plain_images():
+    weights = (large_numbers == 9).astype(float)
+    private = PrivateClassifier(SealedEncryptor(KEY, kappa=0.0), LINEAR)
+    private.fit(LARGE, large_numbers, sample_weight=weights)
+    assert set(private.predict(LARGE[:20])) == {9}
+    assert private.cloud_half().predict(private.encrypt(LARGE[:5])).shape == (5,)
+
+
+def test_parameters_of_a_pipelines_step_reach_it():
+    pipeline = make_pipeline(StandardScaler(), LINEAR)
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), pipeline)
+    private.fit(X / 255, Y, logisticregression__sample_weight=ONLY_NINES)
+    assert set(private.predict(X / 255)) == {"digit 9"}
+
+
+@pytest.mark.parametrize("classifier", [TINY, KNeighborsClassifier()], ids=str)
+def test_what_a_classifier_does_not_take_is_refused(classifier):
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), classifier)
+    name = type(classifier).__name__
+    with pytest.raises(TypeError, match=f"fit of {name} does not take sample_weight"):
+        private.fit(X, Y, sample_weight=ONLY_NINES)
+
+
+def test_metadata_are_routed():
+    encryptor = EtCEncryptor(KEY, block_size=2)
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(UnsetMetadataPassedError, match=r"LogisticRegression\.fit"):
+            PrivateClassifier(encryptor, LINEAR).fit(X / 255, Y, sample_weight=ONLY_NINES)
+        with pytest.raises(TypeError, match="unexpected argument"):
+            PrivateClassifier(encryptor, TINY).fit(X, Y, sample_weight=ONLY_NINES)
+        asking = clone(LINEAR).set_fit_request(sample_weight=True)
+        private = PrivateClassifier(encryptor, asking).set_score_request(sample_weight=True)
+        private.fit(X / 255, Y, sample_weight=ONLY_NINES)
+        assert set(private.predict(X / 255)) == {"digit 9"}
+        params = {"sample_weight": ONLY_NINES}
+        scores = cross_validate(private, X / 255, Y, params=params, cv=2)["test_score"]
+        # All that weighs anything is a 9, and found to be one.
+        assert scores.tolist() == [1, 1]
+
+
+def test_a_data_frame_gives_names_and_labels():
+    names = [f"pixel {i}" for i in range(64)]
+    frame = pd.DataFrame(X.reshape(len(X), -1) / 255, columns=names)
+    private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), LINEAR).fit(frame, pd.Series(Y))
+    assert private.feature_names_in_.tolist() == names
+    assert private.n_features_in_ == 64
+    assert private.score(frame, pd.Series(Y)) > 0.9
+    with pytest.raises(ValueError, match="feature names"):
+        private.predict(frame[names[::-1]])
+    with config_context(transform_output="pandas"):
+        assert clone(private).fit(frame, Y).score(frame, Y) > 0.9
+
+
+@pytest.mark.parametrize("classifier", [LINEAR, TINY], ids=str)
+@pytest.mark.parametrize("augment_first", [False, True])
+@pytest.mark.parametrize("images", [X, X[..., 0], X.reshape(len(X), -1)], ids=lambda X: X.ndim)
+def test_flat_ciphertexts_are_read_as_well(classifier, augment_first, images):
+    if classifier is LINEAR:
+        images, augment_first = images / 255, False
+    encryptor = EtCEncryptor(KEY, block_size=2, flatten=True)
+    private, square = (
+        PrivateClassifier(e, classifier, augment_first=augment_first).fit(images, Y)
+        for e in (encryptor, clone(encryptor).set_params(flatten=False))
+    )
+    C = private.encrypt(images)
+    assert C.shape == (len(X), 64)
+    np.testing.assert_array_equal(private.cloud_half().predict(C), square.predict(images))
+    np.testing.assert_allclose(private.decrypt(C), images, atol=1e-15)
+
+
+def test_parameters_set_after_fit_act_at_the_next_one(fitted):
+    private = clone(fitted).fit(X / 255, Y)
+    expected = private.predict(X / 255)
+    irreversible = EtCEncryptor(KEY, variant="madono2020")
+    private.set_params(encryptor=irreversible, classifier=LinearSVC(), augment_first=True)
+    np.testing.assert_array_equal(private.predict(X / 255), expected)
+    np.testing.assert_allclose(private.decrypt(private.encrypt(X / 255)), X / 255, atol=1e-15)
+    assert private.predict_proba(X / 255).shape == (600, 10)
+    private.set_params(augment_first=False).fit(X / 255, Y)
+    assert not hasattr(private, "decrypt")
+    assert not hasattr(private, "predict_proba")
+
+
+def test_a_fit_that_fails_changes_nothing(fitted):
+    private = clone(fitted).fit(X / 255, Y)
+    before = pickle.dumps(private)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        private.fit(X[:50] / 255, Y[:40])
+    assert pickle.dumps(private) == before
+
+
+def test_an_encryptors_own_classifier_is_taken_if_no_other_is_given():
+    private = PrivateClassifier(SealedEncryptor(KEY, LINEAR)).fit(LARGE, large_numbers)
+    assert isinstance(private.classifier_, LogisticRegression)
+
+
+def test_a_frozen_encryptor_stays_as_it_is():
+    sealed = SealedEncryptor(KEY, LINEAR).fit(LARGE, large_numbers)
+    private = PrivateClassifier(FrozenEstimator(sealed)).fit(LARGE[:30], large_numbers[:30])
+    assert private.classifier_ is sealed.classifier_
+    np.testing.assert_array_equal(private.encrypt(LARGE[:3]), sealed.transform(LARGE[:3]))
+    with pytest.raises(ValueError, match="a frozen encryptor keeps the classifier"):
+        private.set_params(classifier=LINEAR).fit(LARGE, large_numbers)
+    etc = EtCEncryptor(KEY, block_size=2).fit(X)
+    private = PrivateClassifier(FrozenEstimator(etc), LINEAR).fit(X / 255, Y)
+    np.testing.assert_array_equal(private.encrypt(X), etc.transform(X))
 
 
 def test_the_encryptor_stands_in_a_pipeline_too():

@@ -6,8 +6,11 @@ from ricsk.attacks._bound import BruteForceBound, brute_force_bound
 from ricsk.attacks._brute_force import BruteForceAttack
 from ricsk.attacks._cloud import CloudAttack
 from ricsk.attacks._disclosure_baseline import DisclosureBaseline
+from ricsk.attacks._distinguishing_game import DistinguishingGame, GameResult
+from ricsk.attacks._found_map import FoundMap
 from ricsk.attacks._fr import FRAttack
 from ricsk.attacks._gan import GANAttack
+from ricsk.attacks._identification import IdentificationAttack, IdentificationResult
 from ricsk.attacks._itn import ITNAttack
 from ricsk.attacks._key_reuse import KeyReuseAttack
 from ricsk.attacks._known_plaintext import KnownPlaintextAttack
@@ -23,9 +26,14 @@ __all__ = [
     "BruteForceBound",
     "CloudAttack",
     "DisclosureBaseline",
+    "DistinguishingGame",
     "FRAttack",
+    "FoundMap",
     "GANAttack",
+    "GameResult",
     "ITNAttack",
+    "IdentificationAttack",
+    "IdentificationResult",
     "JigsawAttack",
     "JigsawScores",
     "KeyReuseAttack",

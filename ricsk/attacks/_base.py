@@ -110,6 +110,7 @@ class BaseAttack(Estimator):
 
     ciphertext_shape_: ImageShape
     image_shape_: ImageShape
+    reads_labels_: bool
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -211,7 +212,7 @@ class BaseAttack(Estimator):
         check_is_fitted(self)
         pixels = self._read(ciphertexts, "ciphertexts")
         _check_shape(pixels, self.ciphertext_shape_, "ciphertexts", "the ciphertexts of fit")
-        if not self.adversary.labels:
+        if not self.reads_labels_:
             return self._reconstruct(pixels)
         if labels is None:
             raise ValueError(
@@ -252,6 +253,7 @@ class BaseAttack(Estimator):
             )
 
     def _learn(self, used: dict[str, Any], encryptor: BaseImageEncryptor | None) -> None:
+        self.reads_labels_ = self.adversary.labels  # which may depend on a parameter
         self._keep_shapes(used, encryptor)
         if encryptor is not None and self.adversary.oracle:
             used["encrypt"] = partial(encrypt_levels, encryptor)

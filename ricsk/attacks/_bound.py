@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ricsk.encryptors.ric._encryptor import _CHUNK_VALUES, _NONCE_BYTES, RICEncryptor
-from ricsk.images import ImageBatch, validate_images
+from ricsk.encryptors import RICEncryptor
+from ricsk.images import ImageShape, check_images
 from ricsk.keys import SecretKey
 from ricsk.metrics import psnr
 
 __all__ = ["BruteForceBound", "brute_force_bound"]
 
+# How many values of masks are tried at a time.
+_CHUNK_VALUES = 1 << 18
+
 
 @dataclass(frozen=True, repr=False)
 class BruteForceBound:
-    r"""What is claimed and what is measured about guessing keys.
+    r"""The theorem's bound on guessing keys, beside the measured success of guessed keys.
 
     Parameters
     ----------
@@ -117,7 +121,7 @@ def brute_force_bound(
     Raises
     ------
     TypeError
-        If `encryptor` is no `RICEncryptor`.
+        If `encryptor` is not a `RICEncryptor`.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     ValueError
@@ -197,8 +201,8 @@ def brute_force_bound(
     """
     if not isinstance(encryptor, RICEncryptor):
         raise TypeError(
-            f"brute_force_bound takes a fitted RICEncryptor, got {type(encryptor).__name__}. From "
-            "a pipeline, pass the step that encrypts."
+            f"brute_force_bound takes a fitted RICEncryptor, got {type(encryptor).__name__}. If it "
+            "is inside a pipeline, pass that step."
         )
     check_is_fitted(encryptor)
     rng = check_random_state(random_state)
@@ -214,13 +218,10 @@ def brute_force_bound(
         raise ValueError(f"n_directions={n_directions!r}: expected at least 2.")
     if sigma <= 0:
         raise ValueError(f"sigma={sigma!r}: expected levels above 0.")
-    batch = validate_images(encryptor, X, reset=False)
-    assert isinstance(batch, ImageBatch)
-    values = encryptor.value_range_
-    plain = values.to_uint8(batch.pixels)
-    C = values.to_uint8(encryptor._encrypt(batch))
-    constant = _constant(encryptor, C, n_directions, sigma, rng)
-    wrong = np.stack([psnr(plain, X_wrong) for X_wrong in _decrypted(encryptor, C, keys)])
+    C = encryptor.transform(X)
+    plain = _to_levels(encryptor, X, encryptor.image_shape_in_)
+    constant = _estimate_constant(encryptor, C, n_directions, sigma, rng)
+    wrong = np.stack([_measure_psnr(encryptor.with_key(key), C, plain) for key in keys])
 
     distances = np.array(radii, np.float64)
     with np.errstate(divide="ignore"):
@@ -236,43 +237,36 @@ def brute_force_bound(
         wrong_mean=float(wrong.mean()),
         wrong_min=float(wrong.min()),
         wrong_max=float(wrong.max()),
-        right_mean=float(psnr(plain, encryptor._decrypt(C)).mean()),
+        right_mean=float(_measure_psnr(encryptor, C, plain).mean()),
     )
 
 
-def _decrypted(
-    encryptor: RICEncryptor, C: NDArray[np.uint8], keys: Sequence[SecretKey]
-) -> Iterator[NDArray[np.uint8]]:
-    """Decrypt with one key after the other; nothing that is fitted is fitted again."""
-    for key in keys:
-        yield encryptor.with_key(key)._decrypt(C)
+def _measure_psnr(
+    encryptor: RICEncryptor, C: NDArray[Any], plain: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Measure how close the images are that an encryptor's key recovers."""
+    recovered = encryptor.inverse_transform(C)
+    return psnr(plain, _to_levels(encryptor, recovered, encryptor.image_shape_in_))
 
 
-def _constant(
+def _to_levels(encryptor: RICEncryptor, X: ArrayLike, shape: ImageShape) -> NDArray[np.uint8]:
+    return encryptor.value_range_.to_uint8(check_images(X, image_shape=shape).pixels)
+
+
+def _estimate_constant(
     encryptor: RICEncryptor,
-    C: NDArray[np.uint8],
+    C: NDArray[Any],
     n_directions: int,
     sigma: float,
     rng: np.random.RandomState,
 ) -> float:
     """Estimate the root mean square, over values and images, of the norms of gradients."""
-    if encryptor.nonce == "fixed":
-        nonces = len(C) * [bytes(_NONCE_BYTES)]
-        labels = encryptor._reader.predict(C)
-        masks, passes = encryptor._fixed_masks[labels], encryptor.fixed_passes_[labels]
-    else:
-        nonces, labels, passes = encryptor._read_header(C)
-        masks, _ = encryptor._masks(nonces, labels, passes=passes)
+    levels = _to_levels(encryptor, C, encryptor.ciphertext_shape_)
     powers = []
-    for i, nonce in enumerate(nonces):
-        # Before it is clipped, which stops the gradient. A search keeps to the range by itself.
-        mask = masks[i].astype(np.float64)
-        if encryptor.patterns_ is not None and not passes[i]:
-            noise = encryptor.key_.keystream("ric/noise", nonce).uint8(mask.shape)
-            mask = noise + encryptor.patterns_.patterns[labels[i]].astype(np.float64)
+    for image, mask, nonce in zip(levels, *_make_masks(encryptor, C), strict=True):
         u = rng.standard_normal((n_directions, *mask.shape))
-        change = _recovered(encryptor, C[i], mask + sigma * u, nonce)
-        change -= _recovered(encryptor, C[i], mask - sigma * u, nonce)
+        change = _recover(encryptor, image, mask + sigma * u, nonce)
+        change -= _recover(encryptor, image, mask - sigma * u, nonce)
         change /= 2 * sigma
         u = u.reshape(n_directions, -1)
         # Σᵢ (change_ki u_k) · (change_li u_l), for all pairs of directions
@@ -282,13 +276,27 @@ def _constant(
     return float(np.sqrt(max(np.mean(powers), 0)))
 
 
-def _recovered(
-    encryptor: RICEncryptor, c: NDArray[np.uint8], masks: NDArray[np.float64], nonce: bytes
+def _make_masks(
+    encryptor: RICEncryptor, C: NDArray[Any]
+) -> tuple[NDArray[np.float64], list[bytes]]:
+    """Make the masks of ciphertexts, before they are clipped, which stops the gradient."""
+    recipe = encryptor.read_recipe(C)
+    masks = encryptor.masks_.make(recipe).astype(np.float64)
+    if encryptor.patterns_ is not None:
+        # A search keeps to the range by itself.
+        patterned = recipe.passes == 0
+        patterns = encryptor.patterns_.patterns[recipe.labels]
+        masks[patterned] = (encryptor.masks_.draw_noise(recipe.nonces) + patterns)[patterned]
+    return masks, recipe.nonces
+
+
+def _recover(
+    encryptor: RICEncryptor, image: NDArray[np.uint8], masks: NDArray[np.float64], nonce: bytes
 ) -> NDArray[np.float64]:
     """Recover one image with many masks, (n, height, width, channels), as unrounded levels."""
-    size = max(1, _CHUNK_VALUES // c.size)
-    if len(masks) > size:
-        parts = [masks[start : start + size] for start in range(0, len(masks), size)]
-        return np.concatenate([_recovered(encryptor, c, part, nonce) for part in parts])
-    recovered = encryptor._unmask(c, masks.clip(0, 255), [nonce])
-    return recovered.reshape(len(masks), -1)
+    size = max(1, _CHUNK_VALUES // image.size)
+    parts = [
+        encryptor.mixing_.reveal(image, masks[start : start + size].clip(0, 255), [nonce])
+        for start in range(0, len(masks), size)
+    ]
+    return np.concatenate(parts).reshape(len(masks), -1)

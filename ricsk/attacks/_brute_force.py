@@ -1,4 +1,4 @@
-"""Trying one key after the other."""
+"""Dictionary attack: try one key after the other."""
 
 from __future__ import annotations
 
@@ -47,9 +47,11 @@ class _KeyList(KeyParameter):
 class BruteForceAttack(KeyedMixin, BaseAttack):
     """Decrypt with each key of a list, and keep the one whose images are smoothest.
 
-    This is the adversary with a list of likely passphrases: the attack is as strong as the list. A
-    key of 256 random bits is on no list; see `brute_force_bound` for what random guesses at keys of
-    RIC yield.
+    This is a dictionary attack, of an adversary with a list of likely passphrases, and is as strong
+    as the list. A key of 256 random bits is on no list; see `brute_force_bound` for what random
+    guesses at keys of RIC yield.
+
+    Read more in the :ref:`User Guide <guide-security>`.
 
     Parameters
     ----------
@@ -74,6 +76,10 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
         where the scheme refused the key.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    brute_force_bound : How far guesses at keys of RIC come.
 
     Examples
     --------
@@ -130,13 +136,13 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
         if not keys:
             raise ValueError("keys is empty: expected at least one key, or how many to draw.")
         sample = ciphertexts[: self.n_images]
-        self.scores_ = np.array([_roughness(_decrypted(rekey(key), sample)) for key in keys])
+        self.scores_ = np.array([_measure_roughness(_decrypt(rekey(key), sample)) for key in keys])
         best = int(self.scores_.argmin())
         self.best_key_ = keys[best] if np.isfinite(self.scores_[best]) else None
         self._encryptor = None if self.best_key_ is None else rekey(self.best_key_)
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        found = None if self._encryptor is None else _decrypted(self._encryptor, ciphertexts)
+        found = None if self._encryptor is None else _decrypt(self._encryptor, ciphertexts)
         if found is None:
             return np.full((len(ciphertexts), *self.image_shape_), _GREY, np.uint8)
         return found
@@ -147,7 +153,7 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
         return "it has no inverse_transform, so no key brings its images back."
 
 
-def _decrypted(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _decrypt(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     try:
         images: NDArray[np.uint8] = encryptor.inverse_transform(ciphertexts)
     except ValueError:  # a scheme that knows a wrong key
@@ -155,7 +161,7 @@ def _decrypted(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uin
     return images
 
 
-def _roughness(images: NDArray[np.uint8] | None) -> float:
+def _measure_roughness(images: NDArray[np.uint8] | None) -> float:
     if images is None:
         return np.inf
     levels = images.astype(np.float64)

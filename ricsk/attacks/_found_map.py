@@ -1,4 +1,4 @@
-"""Reading a permutation with masks off pairs: every value keeps its series of differences."""
+"""A permutation with masks, read off pairs of images and ciphertexts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["FoundMap"]
 
 
 class FoundMap(NamedTuple):
-    r"""Where each unit of an image is found in its ciphertext, as far as pairs tell.
+    r"""Where each unit of an image is found in its ciphertext, as far as the pairs show.
 
     If unit j of the ciphertext is unit i of the image XOR a mask, then over any number of pairs
     :math:`c_j^{(k)} \oplus c_j^{(0)} = x_i^{(k)} \oplus x_i^{(0)}`, whatever the mask is: so equal
-    series say which is which, and the mask follows.
+    series identify a unit, and the mask follows.
 
     Parameters
     ----------
@@ -43,6 +43,10 @@ class FoundMap(NamedTuple):
         images, ciphertexts : ndarray of uint8, shape (n_samples, ...)
             Pairs.
 
+        Returns
+        -------
+        FoundMap
+
         Examples
         --------
         >>> import numpy as np
@@ -59,36 +63,41 @@ class FoundMap(NamedTuple):
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """Say of each byte of the image whether it is found."""
-        return np.logical_and.reduce(self._of_bytes(self.places >= 0))
+        """Whether each byte of the image is found, in an array."""
+        return np.logical_and.reduce(self._group_by_byte(self.places >= 0))
 
     @property
     def n_ambiguous(self) -> int:
-        """Count the bytes of the image of which the place is a guess."""
-        return int((self._of_bytes(self.ambiguous).any(axis=0) & self.found).sum())
+        """Number of bytes of the image whose place is a guess."""
+        return int((self._group_by_byte(self.ambiguous).any(axis=0) & self.found).sum())
 
     def undo(self, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Read images off ciphertexts, (n_samples, n_bytes); bytes that are not found mean nothing.
+        """Read images off ciphertexts.
 
         Parameters
         ----------
         ciphertexts : ndarray of uint8, shape (n_samples, ...)
             Of the size that the map was found for.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_samples, n_bytes)
+            Bytes that are not `found` mean nothing.
         """
-        units = _units(ciphertexts, self.nibbles)[:, self.places] ^ self.masks
+        units = _split_units(ciphertexts, self.nibbles)[:, self.places] ^ self.masks
         if not self.nibbles:
             return units
         low, high = np.split(units, 2, axis=1)
         return high << 4 | low
 
-    def _of_bytes(self, units: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _group_by_byte(self, units: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return units.reshape(2 if self.nibbles else 1, -1)
 
     @classmethod
     def _match(
         cls, images: NDArray[np.uint8], ciphertexts: NDArray[np.uint8], nibbles: bool
     ) -> Self:
-        plain, cipher = _units(images, nibbles), _units(ciphertexts, nibbles)
+        plain, cipher = _split_units(images, nibbles), _split_units(ciphertexts, nibbles)
         n_plain = plain.shape[1]
         series = np.concatenate([plain ^ plain[:1], cipher ^ cipher[:1]], axis=1)
         rows = np.ascontiguousarray(series.T).view(f"V{len(series)}").ravel()
@@ -104,6 +113,6 @@ class FoundMap(NamedTuple):
         return cls(places, masks, n_alike[plain_group] > 1, nibbles)
 
 
-def _units(images: NDArray[np.uint8], nibbles: bool) -> NDArray[np.uint8]:
+def _split_units(images: NDArray[np.uint8], nibbles: bool) -> NDArray[np.uint8]:
     flat = images.reshape(len(images), -1)
     return np.concatenate([flat & 15, flat >> 4], axis=1) if nibbles else flat

@@ -1,4 +1,4 @@
-"""Feature reconstruction: undoing negation and recolouring where pixels stay in their place."""
+"""Feature reconstruction: undo negation and recolouring where pixels stay in their place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ricsk.attacks._found_map import FoundMap
 from ricsk.base import BaseImageEncryptor
 from ricsk.encryptors.perceptual import PixelMapEncryptor
 
-__all__ = ["FRAttack"]
+__all__ = ["FRAttack", "number_nibbles"]
 
 _GREY = 128
 _ORDERS = np.array([*permutations(range(3))])
@@ -25,24 +25,35 @@ _ORDERS = np.array([*permutations(range(3))])
 class FRAttack(BaseAttack):
     """The feature reconstruction attack of Chang and Case, and their chosen-plaintext attack.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     variant : {"advanced", "basic", "chosen"}, default="advanced"
-        How [1]_. "basic" takes the smaller of each value and its negative, which shows edges.
-        "advanced" goes over the image row by row, from a guess of the first pixel, and takes for
-        each pixel the one of its 6 orders of channels and 8 patterns of negation that is nearest to
-        the pixel above, or in the first row to the left. Both need ciphertexts only. "chosen" has a
-        handful of helper images encrypted, which number the nibbles of an image, and reads the key
-        off them.
+        Which attack of [1]_. "basic" takes the smaller of each value and its negative, which shows
+        edges. "advanced" goes over the image row by row, from a guess of the first pixel, and takes
+        for each pixel the one of its 6 orders of channels and 8 patterns of negation that is
+        nearest to the pixel above, or in the first row to the left. Both are ciphertext-only.
+        "chosen" has a handful of helper images encrypted, which number the nibbles of an image, and
+        reads the key off them.
 
     Attributes
     ----------
     adversary : Adversary
-        Ciphertexts only; for "chosen", chosen plaintexts of the same key.
+        A ciphertext-only adversary; for "chosen", a chosen-plaintext adversary.
+    variant_ : str
+        The variant that was fitted.
+    found_map_ : FoundMap
+        Where "chosen" found each value of an image in the ciphertext, and its mask.
     n_queries_ : int
         How many images "chosen" had encrypted.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    LinearAttack : Reads the map off known plaintexts.
+    ricsk.PixelEncryptor : The scheme that the attack was made for.
 
     Notes
     -----
@@ -82,6 +93,8 @@ class FRAttack(BaseAttack):
         "variant": [StrOptions({"advanced", "basic", "chosen"})],
     }
 
+    variant_: Literal["advanced", "basic", "chosen"]
+    found_map_: FoundMap
     n_queries_: int
 
     def __init__(self, variant: Literal["advanced", "basic", "chosen"] = "advanced") -> None:
@@ -97,30 +110,30 @@ class FRAttack(BaseAttack):
         ciphertexts: NDArray[np.uint8],
         encrypt: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     ) -> None:
-        self.n_queries_ = 0
+        self.variant_, self.n_queries_ = self.variant, 0
         if encrypt is not None:
-            helpers = _numbered_nibbles(self.image_shape_)
+            helpers = number_nibbles(self.image_shape_)
             self.n_queries_ = len(helpers)
-            self._map = FoundMap.of(helpers, encrypt(helpers))
+            self.found_map_ = FoundMap.of(helpers, encrypt(helpers))
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        if self.variant == "chosen":
-            flat = self._map.undo(ciphertexts)
-            flat[:, ~self._map.found] = _GREY  # the scheme has overwritten them
+        if self.variant_ == "chosen":
+            flat = self.found_map_.undo(ciphertexts)
+            flat[:, ~self.found_map_.found] = _GREY  # the scheme has overwritten them
             return flat.reshape(len(flat), *self.image_shape_)
         basic = np.minimum(ciphertexts, 255 - ciphertexts)
-        return basic if self.variant == "basic" else _raster_scan(ciphertexts, basic[:, 0, 0])
+        return basic if self.variant_ == "basic" else _scan_rows(ciphertexts, basic[:, 0, 0])
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
-        if not isinstance(encryptor, PixelMapEncryptor) or getattr(encryptor, "grayscale", False):
-            return "it does more than to permute and negate values."
+        if not isinstance(encryptor, PixelMapEncryptor) or encryptor.scheme_.splits_colours:
+            return "it does more than permute and negate values."
         if self.variant == "chosen":
             return None
-        channels = encryptor.ciphertext_shape_[2]
-        pixels = np.arange(encryptor._map.index.size) // channels
+        pixel_map, channels = encryptor.pixel_map_, encryptor.ciphertext_shape_[2]
+        pixels = np.arange(pixel_map.index.size) // channels
         if (
-            encryptor._map.nibbles
-            or (encryptor._map.index // channels != pixels).any()
+            pixel_map.nibbles
+            or (pixel_map.index // channels != pixels).any()
             or encryptor.ciphertext_shape_ != encryptor.image_shape_in_
         ):
             return (
@@ -130,7 +143,7 @@ class FRAttack(BaseAttack):
         return None
 
 
-def _numbered_nibbles(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def number_nibbles(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Make a black image, and one for each digit in base 16 of the numbers of nibbles."""
     n_bytes = math.prod(shape)
     n_digits = math.ceil(math.log(2 * n_bytes, 16))
@@ -140,7 +153,7 @@ def _numbered_nibbles(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     return (high << 4 | low).reshape(-1, *shape)
 
 
-def _raster_scan(ciphertexts: NDArray[np.uint8], first: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _scan_rows(ciphertexts: NDArray[np.uint8], first: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Make each pixel as near to its neighbour as its channels, in any order and negation, can."""
     channels = ciphertexts.shape[-1]
     orders = _ORDERS if channels == 3 else np.zeros((1, 1), int)

@@ -1,4 +1,4 @@
-"""Averaging a mask out that several ciphertexts share."""
+"""Average out a mask that several ciphertexts share."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class KeyReuseAttack(BaseAttack):
     in which the adversary takes the mean :math:`\bar x` of public images of the class for that of
     the hidden ones. Two ciphertexts are enough to see the difference of their images.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     alpha : float, optional
@@ -40,10 +42,14 @@ class KeyReuseAttack(BaseAttack):
     classes_ : ndarray
         The classes of the ciphertexts of `fit`.
     common_ : ndarray, shape (n_classes + 1, height, width, channels)
-        What is added to each ciphertext of a class over :math:`1 - \alpha`; at last for other
-        classes.
+        What is added to each ciphertext of a class over :math:`1 - \alpha`; the last entry is for
+        other classes.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    ricsk.RICEncryptor : The scheme whose shared masks are found.
 
     Notes
     -----
@@ -91,7 +97,7 @@ class KeyReuseAttack(BaseAttack):
         # A class without public images is expected to look like all of them.
         known = [images if len(images) else public_images for images in known] + [public_images]
         if self.alpha is None:
-            self.alpha_ = 1 - min(_spread(seen[:-1]) / _spread(known[:-1]), 1.0)
+            self.alpha_ = 1 - min(_estimate_spread(seen[:-1]) / _estimate_spread(known[:-1]), 1.0)
         else:
             self.alpha_ = float(self.alpha)
         weight = max(1 - self.alpha_, 1 / 255)
@@ -113,7 +119,7 @@ class KeyReuseAttack(BaseAttack):
         return None
 
 
-def _spread(groups: list[NDArray[np.uint8]]) -> float:
+def _estimate_spread(groups: list[NDArray[np.uint8]]) -> float:
     """Estimate the standard deviation within groups, over all values."""
     squares = sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups)
     freedom = sum((len(group) - 1) * group[0].size for group in groups)

@@ -1,4 +1,4 @@
-"""What an adversary gets for free: an image that looks like the class."""
+"""What any adversary has without an attack: an image that looks like the class."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ __all__ = ["LabelOnlyBaseline"]
 
 
 class LabelOnlyBaseline(BaseAttack):
-    """Answer with a picture of the class, without a look at the ciphertext.
+    """Answer with a picture of the class, without looking at the ciphertext.
 
-    Whoever has the classifier reads the class off a ciphertext, and whoever has images of that
-    class knows what such images look like. No encryption for classification prevents that, so
-    this is the baseline: what another attack has found out is its gain over this one.
+    An adversary with the classifier reads the class off a ciphertext, and one with images of that
+    class knows what such images look like. No encryption for classification prevents that, so this
+    is the baseline: what another attack has found out is its gain over this one.
+
+    Read more in the :ref:`User Guide <guide-security>`.
 
     Parameters
     ----------
@@ -39,6 +41,10 @@ class LabelOnlyBaseline(BaseAttack):
         The picture of each class, and that of all public images, for classes without any.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    DisclosureBaseline : What follows from all that the classifier says.
 
     Examples
     --------
@@ -75,7 +81,7 @@ class LabelOnlyBaseline(BaseAttack):
         public_labels: NDArray[Any] | None = None,
         labels: NDArray[Any] | None = None,
     ) -> None:
-        choose = _medoid if self.strategy == "medoid" else _mean
+        choose = _find_medoid if self.strategy == "medoid" else _average
         self.classes_ = np.unique([] if public_labels is None else public_labels)
         groups = [public_images[public_labels == label] for label in self.classes_]
         self.pictures_ = np.stack([choose(images) for images in [*groups, public_images]])
@@ -89,10 +95,10 @@ class LabelOnlyBaseline(BaseAttack):
         return self.pictures_[[numbers.get(label, len(numbers)) for label in labels.tolist()]]
 
 
-def _mean(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _average(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(images.mean(axis=0)).astype(np.uint8)
 
 
-def _medoid(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _find_medoid(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # Squared distances to all others add up to n times that to their mean, plus a constant.
     return images[np.argmin(((images - images.mean(axis=0)) ** 2).sum(axis=(1, 2, 3)))]

@@ -4,9 +4,9 @@ from ricsk._publish import publish
 from ricsk.audit._audit import audit
 from ricsk.audit._compare import compare
 from ricsk.audit._default_attacks import default_attacks
+from ricsk.audit._findings import AttackRun, SchemeRun
 from ricsk.audit._result import AuditResult
-from ricsk.audit._runs import AttackRun, SchemeRun
-from ricsk.audit._scores import Scores, score
+from ricsk.audit._score import Scores, score
 
 __all__ = [
     "AttackRun",

@@ -20,16 +20,18 @@ from sklearn.utils.validation import column_or_1d
 from ricsk._version import __version__
 from ricsk.attacks import BaseAttack, DisclosureBaseline, LabelOnlyBaseline
 from ricsk.audit._default_attacks import default_attacks
-from ricsk.audit._names import described, encryptors_by_name, unique_names
+from ricsk.audit._findings import AttackRun, SchemeRun
+from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
-from ricsk.audit._runs import AttackRun, SchemeRun
-from ricsk.audit._scores import righted, score
+from ricsk.audit._score import score, undo_mirroring
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import (
+    ImageBatch,
     ImageForm,
     ValueRange,
+    as_table,
     check_images,
     describe,
     flattened_for,
@@ -52,7 +54,7 @@ class _Part(NamedTuple):
     y: NDArray[Any]
 
 
-class _Judge(NamedTuple):
+class _Recognizer(NamedTuple):
     """A classifier of plain images, and the form in which it takes them."""
 
     classifier: Any
@@ -82,10 +84,10 @@ def audit(
     are encrypted and attacked, and no attack learns from them. The rest is the adversary's: half of
     it is *known*, and an adversary with ciphertexts has those of these, with the images behind them
     if it has pairs; the other half is *public*, images of the same kind. The encryptor is cloned
-    and fitted on what is not a target, and so is its classifier unless it is frozen. An adversary
-    of whom an attack says that it knows labels is told what the classifier says, or `y` where the
-    classifier reads ciphertexts alone, as if it made no errors. A reconstruction that is a
-    mirror image or a negative is righted before it is measured: whoever sees it sees the image.
+    and fitted on what is not a target, and so is its classifier unless it is frozen. An attack
+    whose adversary knows labels is given what the classifier says, or `y` where the classifier
+    reads ciphertexts alone, as if it made no errors. Where all reconstructions of an attack are
+    mirror images or negatives, that is undone before they are measured: people see what is in them.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def audit(
     Raises
     ------
     TypeError
-        If something is no encryptor or no attack.
+        If something is not an encryptor, or not an attack.
     ValueError
         If there are too few images, or they are too small, or do not fit `y` or the encryptor.
 
@@ -160,33 +162,21 @@ def audit(
     rng = check_random_state(random_state)
     _check_attacks(attacks)
     seed = rng.randint(2**31 - 1)
-
-    values = ValueRange.of(batch.pixels, None)
-    levels, given = values.to_uint8(batch.pixels), np.asarray(X)
-    order = rng.permutation(n_samples)
-    targets, rest = order[:n_targets], order[n_targets:]
-    known, public = np.array_split(rest, 2)
-    parts = {
-        name: _Part(given[place], levels[place], labels[place])
-        for name, place in {"target": targets, "known": known, "public": public}.items()
-    }
-    judge = clone(_small_classifier(rng) if classifier is None else classifier)
-    if batch.ndim == 2:
-        with_image_shape(judge, batch.shape)
-    judge.fit(flattened_for(judge, given[rest]), labels[rest])
+    parts, rest = _deal_out(np.asarray(as_table(X)), batch, labels, n_targets, rng)
+    recognizer = _fit_recognizer(
+        _small_classifier(rng) if classifier is None else classifier, batch, rest
+    )
     runs = []
     for name, scheme in schemes.items():
-        fitted = clone(scheme).fit(given[rest], labels[rest])
+        fitted = clone(scheme).fit(rest.X, rest.y)
         chosen = default_attacks(fitted, budget, seed) if isinstance(attacks, str) else attacks
         _tell(verbose, f"{name}:")
-        runs.append(
-            _attacked(name, fitted, parts, chosen, _Judge(judge, batch.form, values), verbose)
-        )
+        runs.append(_attack_scheme(name, fitted, parts, chosen, recognizer, verbose))
     settings = {
         "images": f"{n_samples} of {describe(batch.shape)}",
         "targets": n_targets,
-        "known": len(known),
-        "public": len(public),
+        "known": len(parts["known"].y),
+        "public": len(parts["public"].y),
         "budget": budget if isinstance(attacks, str) else "of each attack",
         "random_state": random_state if isinstance(random_state, int) else "none",
         "ricsk": __version__,
@@ -198,18 +188,43 @@ def audit(
     return AuditResult(parts["target"].images, tuple(runs), settings)
 
 
-def _attacked(
+def _deal_out(
+    X: NDArray[Any],
+    batch: ImageBatch,
+    labels: NDArray[Any],
+    n_targets: int,
+    rng: np.random.RandomState,
+) -> tuple[dict[str, _Part], _Part]:
+    """Deal images out at random: the parts, and all that is not a target."""
+    levels = ValueRange.of(batch.pixels, None).to_uint8(batch.pixels)
+    order = rng.permutation(len(labels))
+    rest = order[n_targets:]
+    known, public = np.array_split(rest, 2)
+    places = {"target": order[:n_targets], "known": known, "public": public}
+    parts = {name: _Part(X[place], levels[place], labels[place]) for name, place in places.items()}
+    return parts, _Part(X[rest], levels[rest], labels[rest])
+
+
+def _fit_recognizer(classifier: Any, batch: ImageBatch, part: _Part) -> _Recognizer:
+    recognizer = clone(classifier)
+    if batch.ndim == 2:
+        with_image_shape(recognizer, batch.shape)
+    recognizer.fit(flattened_for(recognizer, part.X), part.y)
+    return _Recognizer(recognizer, batch.form, ValueRange.of(batch.pixels, None))
+
+
+def _attack_scheme(
     name: str,
     encryptor: BaseImageEncryptor,
     parts: dict[str, _Part],
     attacks: Sequence[BaseAttack],
-    judge: _Judge,
+    recognizer: _Recognizer,
     verbose: int,
 ) -> SchemeRun:
     """Run attacks against one fitted encryptor."""
     target, known, public = (parts[part] for part in ("target", "known", "public"))
-    C_target, C_known = (_encrypted(encryptor, part) for part in (target, known))
-    disclosed = {part: _disclosed(encryptor, parts[part]) for part in parts}
+    C_target, C_known = (_encrypt(encryptor, part) for part in (target, known))
+    disclosed = {part: _find_disclosed(encryptor, parts[part]) for part in parts}
 
     def run(attack_name: str, attack: BaseAttack, baseline: float) -> AttackRun:
         _tell(verbose, f"  {attack_name}")
@@ -224,7 +239,7 @@ def _attacked(
         )
         found = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
         seconds = time.perf_counter() - start
-        found = righted(target.images, found)
+        found = undo_mirroring(target.images, found)
         scores = score(target.images, found, disclosed["target"])
         return AttackRun(
             attack=attack_name,
@@ -232,13 +247,13 @@ def _attacked(
             reconstructions=found,
             scores=scores,
             gain=float(scores.ssim.mean() - baseline),
-            reclassified=float(np.mean(judge.predict(found) == target.y)),
+            reclassified=float(np.mean(recognizer.predict(found) == target.y)),
             seconds=seconds,
             on_purpose=isinstance(attack, DisclosureBaseline),
         )
 
     baselines = [LabelOnlyBaseline(kind) for kind in ("class_mean", "mean", "medoid")]
-    free = [run(described(baseline), baseline, 0.0) for baseline in baselines]
+    free = [run(describe_estimator(baseline), baseline, 0.0) for baseline in baselines]
     best = max(free, key=lambda done: done.gain)
     runs, refused = [replace(best, gain=0.0)], {}
     for attack_name, attack in zip(unique_names(attacks), attacks, strict=True):
@@ -249,7 +264,7 @@ def _attacked(
     return SchemeRun(name, C_target, tuple(runs), refused)
 
 
-def _encrypted(encryptor: BaseImageEncryptor, part: _Part) -> NDArray[np.uint8]:
+def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> NDArray[np.uint8]:
     """Encrypt images in the form that the user gave; ciphertexts as 8-bit levels."""
     C = encryptor.transform(part.X)
     batch = check_images(C, image_shape=encryptor.ciphertext_shape_, caller="audit")
@@ -261,8 +276,8 @@ def _as_given(levels: NDArray[np.uint8], X: NDArray[Any]) -> NDArray[Any]:
     return levels / 255.0 if X.dtype.kind == "f" else levels
 
 
-def _disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
-    """Say what the classifier says of images, as whoever has it knows of their ciphertexts."""
+def _find_disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
+    """Find what the classifier says of the ciphertexts of images, by design."""
     if get_encryptor_tags(encryptor).learns_on == "ciphertexts":
         return part.y
     classifier = encryptor.classifier_
@@ -276,7 +291,9 @@ def _check_attacks(attacks: Any) -> None:
         return
     for attack in attacks:
         if not isinstance(attack, BaseAttack):
-            raise TypeError(f"{attack!r} is no attack. Pass instances, such as [LinearAttack()].")
+            raise TypeError(
+                f"{attack!r} is not an attack. Pass instances, such as [LinearAttack()]."
+            )
 
 
 def _small_classifier(rng: np.random.RandomState) -> CNNClassifier:

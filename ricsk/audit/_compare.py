@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from ricsk.audit._names import encryptors_by_name
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier
+from ricsk.encryptors.perceptual import PixelMapEncryptor
 from ricsk.images import check_images, flattened_for, with_image_shape
 from ricsk.metrics import accuracy_drop, psnr
 from ricsk.private import PrivateClassifier
@@ -42,9 +43,9 @@ def compare(
     test_size: float = 0.25,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Put encryptors side by side: accuracy, time, size, keys, and what comes back with the key.
+    """Compare encryptors: accuracy, time, size, keys, and what comes back with the key.
 
-    What they hide, `audit` measures.
+    `audit` measures what they hide.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def compare(
     Raises
     ------
     TypeError
-        If something is no encryptor.
+        If something is not an encryptor.
     ValueError
         If the images do not fit `y` or an encryptor.
 
@@ -120,15 +121,15 @@ def compare(
         if id(reader) not in plain_predictions:
             plain = private.classifier_
             if tags.learns_on == "ciphertexts":
-                plain = _fitted(reader, X_train, y_train, encryptor)
+                plain = _fit_on_plain(reader, X_train, y_train, encryptor)
             plain_predictions[id(reader)] = plain.predict(flattened_for(plain, X_test))
         start = time.perf_counter()
         C = encryptor.transform(X_test)
         encrypt_ms = 1000 * (time.perf_counter() - start) / len(C)
         predicted = private.predict_encrypted(C)
-        decrypt_ms, recoverable = _recovered(encryptor, X_test, C)
-        images = _levels(encryptor, X_test, encryptor.image_shape_in_)
-        ciphertexts = _levels(encryptor, C, encryptor.ciphertext_shape_)
+        decrypt_ms, recoverable = _measure_recovery(encryptor, X_test, C)
+        images = _read_levels(encryptor, X_test, encryptor.image_shape_in_)
+        ciphertexts = _read_levels(encryptor, C, encryptor.ciphertext_shape_)
         rows.append(
             {
                 "scheme": name,
@@ -148,7 +149,7 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def _fitted(classifier: Any, X: NDArray[Any], y: NDArray[Any], encryptor: Any) -> Any:
+def _fit_on_plain(classifier: Any, X: NDArray[Any], y: NDArray[Any], encryptor: Any) -> Any:
     """Train a classifier on plain images."""
     plain = clone(classifier)
     if X.ndim == 2:
@@ -156,7 +157,7 @@ def _fitted(classifier: Any, X: NDArray[Any], y: NDArray[Any], encryptor: Any) -
     return plain.fit(flattened_for(plain, X), y)
 
 
-def _recovered(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple[float, str]:
+def _measure_recovery(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple[float, str]:
     """Decrypt: milliseconds for an image, and how well images come back."""
     if not get_encryptor_tags(encryptor).recoverable:
         return np.nan, "no"
@@ -164,14 +165,14 @@ def _recovered(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple[float,
     back = encryptor.inverse_transform(C)
     milliseconds = 1000 * (time.perf_counter() - start) / len(C)
     # At 8 bits: floating-point images are equal up to one rounding at best.
-    pair = (_levels(encryptor, images, encryptor.image_shape_in_) for images in (X, back))
+    pair = (_read_levels(encryptor, images, encryptor.image_shape_in_) for images in (X, back))
     decibels = psnr(*pair)
     if np.isinf(decibels).all():
         return milliseconds, "exactly"
     return milliseconds, f"{np.minimum(decibels, 100).mean():.1f} dB"
 
 
-def _levels(encryptor: Any, images: NDArray[Any], shape: Any) -> NDArray[np.uint8]:
+def _read_levels(encryptor: Any, images: NDArray[Any], shape: Any) -> NDArray[np.uint8]:
     pixels = check_images(images, image_shape=shape, caller="compare").pixels
     return encryptor.value_range_.to_uint8(pixels)
 
@@ -188,6 +189,6 @@ def _mean_bytes(images: NDArray[np.uint8], kind: str, **options: int) -> float:
 
 
 def _key_bits(encryptor: Any) -> float:
-    if not hasattr(encryptor, "key_space_bits"):
+    if not isinstance(encryptor, PixelMapEncryptor):
         return np.nan
     return min(encryptor.key_space_bits(), _KEY_BITS)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ricsk.audit._runs import SchemeRun
+from ricsk.audit._findings import SchemeRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _COLOURS = {
     "broken": "#c0392b",
     "disclosed": "#5b6fb5",
 }
-_LONGEST_NAME = 34
+_MAX_NAME, _MAX_TITLE = 34, 90
 
 
 def box_plots(schemes: Sequence[SchemeRun]) -> Figure:
@@ -36,10 +36,12 @@ def box_plots(schemes: Sequence[SchemeRun]) -> Figure:
     for axis, scheme in zip(axes, schemes, strict=True):
         for place, run in enumerate(scheme.runs):
             _draw_box(axis, place, run.scores.ssim, _COLOURS[run.finding])
-        axis.set_yticks(range(len(scheme.runs)), [_short(run.attack) for run in scheme.runs])
+        names = [_shorten(run.attack) for run in scheme.runs]
+        axis.set_yticks(range(len(names)), names, parse_math=False)
         axis.axvline(scheme.runs[0].scores.ssim.mean(), color="#555555", linestyle=":")
         axis.invert_yaxis()
-        axis.set_title(_short(scheme.scheme, 90), loc="left", fontsize=10, fontweight="bold")
+        title = axis.set_title(_shorten(scheme.scheme, _MAX_TITLE), loc="left", fontsize=10)
+        title.set(parse_math=False, fontweight="bold")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlim(min(-0.05, axes[-1].get_xlim()[0]), 1.02)
@@ -58,5 +60,5 @@ def _draw_box(axis: Axes, place: int, values: NDArray[np.float64], colour: str) 
     axis.plot(outside, np.full(len(outside), place), ".", color="#777777", markersize=3)
 
 
-def _short(name: str, longest: int = _LONGEST_NAME) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+def _shorten(name: str, length: int = _MAX_NAME) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -8,9 +8,9 @@ from typing import Any
 
 from ricsk.base import BaseImageEncryptor
 
-__all__ = ["described", "encryptors_by_name", "unique_names"]
+__all__ = ["describe_estimator", "encryptors_by_name", "unique_names"]
 
-# Secret, or of no interest to who reads a table.
+# Secret, or of no interest to the reader of a table.
 _HIDDEN = {
     "key",
     "keys",
@@ -23,7 +23,7 @@ _HIDDEN = {
 }
 
 
-def described(estimator: Any) -> str:
+def describe_estimator(estimator: Any) -> str:
     """Name an estimator by its class and the parameters that are not the default ones.
 
     Parameters
@@ -39,7 +39,7 @@ def described(estimator: Any) -> str:
     Examples
     --------
     >>> from ricsk import EtCEncryptor, SecretKey
-    >>> described(EtCEncryptor(SecretKey.generate(), block_size=4))
+    >>> describe_estimator(EtCEncryptor(SecretKey.generate(), block_size=4))
     'EtCEncryptor(block_size=4)'
     """
     defaults = inspect.signature(type(estimator).__init__).parameters
@@ -62,7 +62,7 @@ def unique_names(estimators: Sequence[Any]) -> list[str]:
     ['FRAttack', "FRAttack(variant='basic')", 'FRAttack #2']
     """
     names: list[str] = []
-    for name in map(described, estimators):
+    for name in map(describe_estimator, estimators):
         before = sum(known.split(" #")[0] == name for known in names)
         names.append(f"{name} #{before + 1}" if before else name)
     return names
@@ -86,7 +86,7 @@ def encryptors_by_name(encryptors: Any) -> dict[str, BaseImageEncryptor]:
             _check(encryptor)
         named = dict(zip(unique_names(given), given, strict=True))
     if not named:
-        raise ValueError("there is no encryptor. Give one, or several in a list or a dict.")
+        raise ValueError("encryptors is empty. Give an encryptor, or several in a list or a dict.")
     for encryptor in named.values():
         _check(encryptor)
     return named
@@ -95,6 +95,6 @@ def encryptors_by_name(encryptors: Any) -> dict[str, BaseImageEncryptor]:
 def _check(encryptor: Any) -> None:
     if not isinstance(encryptor, BaseImageEncryptor):
         raise TypeError(
-            f"{encryptor!r} is no encryptor of ricsk. From a pipeline or a PrivateClassifier, pass "
-            "the encryptor in it."
+            f"{encryptor!r} is not a ricsk encryptor. If it is inside a pipeline or a "
+            "PrivateClassifier, pass that part."
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ricsk.audit._figure import box_plots
-from ricsk.audit._runs import AttackRun, SchemeRun, in_words
+from ricsk.audit._findings import AttackRun, SchemeRun, describe_findings
 
 __all__ = ["report"]
 
@@ -81,11 +81,11 @@ def report(
     table: pd.DataFrame,
     settings: dict[str, Any],
 ) -> str:
-    """Write the report; see `AuditResult.to_html`."""
+    """Write the report as HTML; see `AuditResult.to_html`."""
     lines = "\n".join(
         f'<li class="{finding}">{escape(line)}</li>'
         for scheme in schemes
-        for finding, line in in_words(scheme)
+        for finding, line in describe_findings(scheme)
     )
     sections = "\n".join(_pictures(images, scheme) for scheme in schemes)
     listed = "".join(
@@ -118,7 +118,7 @@ share of reconstructions in which a classifier of plain images sees the true cla
 the share whose true image is the nearest of the {len(images)} attacked. An image that comes
 back exactly counts with 100 dB.</p>
 <h2>SSIM of reconstructions</h2>
-<img class="figure" alt="Box plots of the SSIM of each attack" src="{_drawn(schemes)}">
+<img class="figure" alt="Box plots of the SSIM of each attack" src="{_draw(schemes)}">
 <p class="note">Box: quartiles and median. Whiskers: 5th to 95th percentile. Dotted: mean of the
 baseline.</p>
 <h2>Pictures</h2>
@@ -187,7 +187,7 @@ def _picture_row(images: NDArray[np.uint8], scheme: SchemeRun, run: AttackRun) -
     return f"<tr>{name}{''.join(cells)}</tr>"
 
 
-def _drawn(schemes: Sequence[SchemeRun]) -> str:
+def _draw(schemes: Sequence[SchemeRun]) -> str:
     buffer = io.BytesIO()
     box_plots(schemes).savefig(buffer, format="png", dpi=130)
     return _png_uri(buffer.getvalue())

@@ -12,15 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ricsk._atomic import write_whole
-from ricsk.audit._runs import SchemeRun, in_words
+from ricsk.audit._findings import SchemeRun, describe_findings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["AuditResult"]
 
-# The quantile of the images that came back best.
-_WORST = 0.9
+# The quantile of the images that came back best: the worst for their owner.
+_WORST_QUANTILE = 0.9
 
 _LIMITABLE = ("ssim", "ssim_worst", "psnr", "psnr_worst", "gain", "reclassified", "reidentified")
 
@@ -74,9 +74,9 @@ class AuditResult:
                     "knows": str(run.adversary),
                     "finding": run.finding,
                     "ssim": run.scores.ssim.mean(),
-                    "ssim_worst": np.quantile(run.scores.ssim, _WORST),
+                    "ssim_worst": np.quantile(run.scores.ssim, _WORST_QUANTILE),
                     "psnr": run.scores.psnr.mean(),
-                    "psnr_worst": np.quantile(run.scores.psnr, _WORST),
+                    "psnr_worst": np.quantile(run.scores.psnr, _WORST_QUANTILE),
                     "gain": run.gain,
                     "reclassified": run.reclassified,
                     "reidentified": run.scores.reidentified,
@@ -91,13 +91,13 @@ class AuditResult:
     @property
     def verdict(self) -> str:
         """What the figures say, in words: a line for each scheme and finding."""
-        return "\n".join(line for scheme in self.schemes for _, line in in_words(scheme))
+        return "\n".join(line for scheme in self.schemes for _, line in describe_findings(scheme))
 
     def __repr__(self) -> str:
         return f"AuditResult:\n{self.verdict}"
 
     def assert_no_worse_than(self, **limits: float) -> None:
-        """Fail if an attack got more than it may, for the tests of a project that encrypts.
+        """Raise if an attack got more than it may, for the tests of a project that encrypts.
 
         Parameters
         ----------

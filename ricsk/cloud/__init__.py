@@ -2,7 +2,9 @@
 
 from ricsk._publish import publish
 from ricsk.cloud._half import CloudHalf
+from ricsk.cloud._inventory import refuse_secrets, without_leftovers
+from ricsk.cloud._training_images import find_training_images
 
-__all__ = ["CloudHalf"]
+__all__ = ["CloudHalf", "find_training_images", "refuse_secrets", "without_leftovers"]
 
 publish(globals())

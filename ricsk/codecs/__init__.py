@@ -2,8 +2,17 @@
 
 from ricsk._publish import publish
 from ricsk.codecs._jpeg import JPEGCodec
+from ricsk.codecs._lossless import LOSSLESS, compress, decompress
 from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "JPEGCodec", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "LOSSLESS",
+    "MAX_PIXELS",
+    "JPEGCodec",
+    "compress",
+    "decompress",
+    "read_image",
+]
 
 publish(globals())

@@ -17,10 +17,10 @@ Subset = Literal["all", "train", "test"]
 def fetch_cifar10(
     *, data_home: str | Path | None = None, subset: Subset = "all"
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Fetch CIFAR-10 [1]_ from OpenML: 60,000 colour images of ten kinds of things.
+    """Fetch CIFAR-10 from OpenML: 60,000 colour images of ten kinds of things.
 
-    The first call downloads some hundred megabytes and keeps them in `data_home`. Reading them
-    takes a few gigabytes of memory.
+    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps
+    them in `data_home`. Reading them takes a few gigabytes of memory.
 
     Parameters
     ----------
@@ -63,10 +63,11 @@ def fetch_cifar10(
 def fetch_svhn(
     *, data_home: str | Path | None = None, subset: Subset = "all"
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Fetch SVHN [1]_ from OpenML: 99,289 colour crops of house numbers.
+    """Fetch SVHN from OpenML: 99,289 colour crops of house numbers.
 
-    The first call downloads some hundred megabytes and keeps them in `data_home`. Reading them
-    takes a few gigabytes of memory. The data may be used for non-commercial purposes only.
+    The data set is described in [1]_. The first call downloads some hundred megabytes and keeps
+    them in `data_home`. Reading them takes a few gigabytes of memory. The data may be used for
+    non-commercial purposes only.
 
     Parameters
     ----------

@@ -1,10 +1,17 @@
-"""Image encryptors, one room per scheme."""
+"""Image encryptors, one room per scheme.
 
-from ricsk._publish import publish
-from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
-from ricsk.encryptors.ric import RICEncryptor
-from ricsk.encryptors.sealed import SealedEncryptor, unseal
-from ricsk.encryptors.transformation import TransformationNetworkEncryptor
+Names are loaded when they are first used: who only opens sealed images needs no PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ricsk._publish import load_on_use
+
+if TYPE_CHECKING:
+    from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
+    from ricsk.encryptors.ric import RICEncryptor
+    from ricsk.encryptors.sealed import SealedEncryptor, unseal
+    from ricsk.encryptors.transformation import TransformationNetworkEncryptor
 
 __all__ = [
     "EtCEncryptor",
@@ -16,4 +23,11 @@ __all__ = [
     "unseal",
 ]
 
-publish(globals())
+_HOMES = {
+    "perceptual": ("EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"),
+    "ric": ("RICEncryptor",),
+    "sealed": ("SealedEncryptor", "unseal"),
+    "transformation": ("TransformationNetworkEncryptor",),
+}
+
+__getattr__, __dir__ = load_on_use(globals(), _HOMES)

@@ -1,4 +1,4 @@
-"""How alike two images look, in the eyes of networks."""
+"""Perceptual distances: how differently networks see two images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricsk.images import describe
-from ricsk.metrics._likeness import UNIT_RANGE, pixels_of, scaled
+from ricsk.metrics._similarity import UNIT_RANGE, read_pair, scale
 from ricsk.nn import from_pixels, to_tensor
 from ricsk.nn.vgg_features import find_torchvision_weights, load_features
 
 __all__ = ["lpips", "perceptual_distance"]
 
 _CHUNK_VALUES = 1 << 17
-_LEAST_SIDE = 4
+_MIN_SIDE = 4
 # By name: what torchvision calls them, and the smallest side of images that they see.
 _BACKBONES = {"alex": ("alexnet", 31), "vgg": ("vgg16", 16)}
 
@@ -38,7 +38,7 @@ def perceptual_distance(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     "relu2_2". It sees edges, textures and colours, and no objects.
 
     This is the form of LPIPS [1]_ with another network and without weights that people's judgements
-    were fitted to, so it is no LPIPS, and its figures cannot be compared with those of papers.
+    were fitted to, so it is not LPIPS, and its figures cannot be compared with those of papers.
     See `lpips`.
 
     Parameters
@@ -74,7 +74,7 @@ def perceptual_distance(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     >>> bool((perceptual_distance(X, faint) < perceptual_distance(X, strong)).all())
     True
     """
-    images = _checked(X_true, X, _LEAST_SIDE)
+    images = _read_images(X_true, X, _MIN_SIDE)
     network = load_features("small")
     to_relu1_2, to_relu2_2 = network.layers[:4], network.layers[4:]
 
@@ -88,7 +88,7 @@ def perceptual_distance(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
             distances.append(apart.square().sum(dim=1).mean(dim=(1, 2)) / 2)
         return torch.stack(distances).mean(dim=0)
 
-    return _compared(*images, compare)
+    return _compare(*images, compare)
 
 
 def lpips(
@@ -97,11 +97,11 @@ def lpips(
     """Compute the learned perceptual image patch similarity of each image: LPIPS, version 0.1.
 
     By the ``lpips`` package of the paper's authors [1]_, on images scaled to [−1, 1] as it wants
-    them. Beware of published figures: some were computed on images on [0, 1], and are lower.
+    them. Some published figures were computed on images on [0, 1], and are lower.
 
     It needs that package and torchvision (``pip install "ricsk[lpips]"``), and the ImageNet weights
-    of the backbone, which torchvision downloads and this package does not. Where that is no way,
-    `perceptual_distance` needs neither.
+    of the backbone, which torchvision downloads and this package does not. `perceptual_distance`
+    needs neither.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def lpips(
         lpips(X, reconstructions).mean()
     """
     if net not in _BACKBONES:
-        raise ValueError(f"net={net!r} is no backbone of LPIPS; expected 'alex' or 'vgg'.")
+        raise ValueError(f"net={net!r} is not a backbone of LPIPS; expected 'alex' or 'vgg'.")
     try:
         from lpips import LPIPS
     # A torchvision that does not fit the torch in use fails with a RuntimeError.
@@ -152,23 +152,25 @@ def lpips(
             "ricsk.metrics.perceptual_distance does without. What failed was: "
             f"{error}"
         ) from error
-    backbone, least_side = _BACKBONES[net]
-    images = _checked(X_true, X, least_side)
+    backbone, min_side = _BACKBONES[net]
+    images = _read_images(X_true, X, min_side)
     find_torchvision_weights(backbone)
     network = LPIPS(net=net, verbose=False)
 
     def compare(x: Tensor, y: Tensor) -> Tensor:
         return network(2 * x - 1, 2 * y - 1).flatten()
 
-    return _compared(*images, compare)
+    return _compare(*images, compare)
 
 
-def _checked(X_true: ArrayLike, X: ArrayLike, least_side: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    pixels = pixels_of(X_true, X)
+def _read_images(
+    X_true: ArrayLike, X: ArrayLike, min_side: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    pixels = read_pair(X_true, X)
     shape = pixels[0].shape[1:]
-    if min(shape[:2]) < least_side:
+    if min(shape[:2]) < min_side:
         raise ValueError(
-            f"images of {describe(shape)} are smaller than the {least_side}×{least_side} pixels "
+            f"images of {describe(shape)} are smaller than the {min_side}×{min_side} pixels "
             "that the network can see. Use larger images, unflattened: (n_samples, height, width, "
             "channels)."
         )
@@ -177,7 +179,7 @@ def _checked(X_true: ArrayLike, X: ArrayLike, least_side: int) -> tuple[NDArray[
     return pixels
 
 
-def _compared(
+def _compare(
     true: NDArray[Any], other: NDArray[Any], compare: Callable[[Tensor, Tensor], Tensor]
 ) -> NDArray[np.float64]:
     """Compare images on [0, 1] in three channels, some at a time."""
@@ -187,7 +189,7 @@ def _compared(
         for start in range(0, len(true), size):
             chunk = slice(start, start + size)
             x, y = (
-                from_pixels(to_tensor(scaled(pixels[chunk], UNIT_RANGE)))
+                from_pixels(to_tensor(scale(pixels[chunk], UNIT_RANGE)))
                 .float()
                 .expand(-1, 3, -1, -1)
                 for pixels in (true, other)

@@ -6,7 +6,7 @@ where there is no such function.
 """
 
 from ricsk._publish import publish
-from ricsk.nae._likeness import NoiseLikeness, noise_likeness
+from ricsk.nae._correlation import NoiseCorrelation, noise_correlation
 from ricsk.nae._patterns import ClassPatterns, find_patterns
 from ricsk.nae._queries import find_noise_by_queries
 from ricsk.nae._reader import Reader
@@ -16,13 +16,13 @@ from ricsk.nae._views import ClassifierView, register_view, view_classifier
 __all__ = [
     "ClassPatterns",
     "ClassifierView",
-    "NoiseLikeness",
+    "NoiseCorrelation",
     "NoiseResult",
     "Reader",
     "find_noise",
     "find_noise_by_queries",
     "find_patterns",
-    "noise_likeness",
+    "noise_correlation",
     "register_view",
     "view_classifier",
 ]

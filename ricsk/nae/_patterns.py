@@ -1,9 +1,10 @@
-"""One pattern for each class, which makes almost any noise read as that class."""
+"""One additive pattern for each class, which almost any noise with it is read as."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from ricsk.images import ImageShape
 from ricsk.nae._reader import Reader
@@ -22,7 +24,7 @@ __all__ = ["ClassPatterns", "find_patterns"]
 
 # How many images to learn from in a step, and to test on: as many values in all for any size of
 # image, because large images average their noise, and say as much in smaller numbers.
-_BATCH_VALUES, _FEWEST, _MOST = 200_000, 8, 64
+_BATCH_VALUES, _MIN_BATCH, _MAX_BATCH = 200_000, 8, 64
 # Steps between tests; what part of κ may lack on average; and how many tests in a row may gain less
 # than a fiftieth.
 _INTERVAL, _SLACK, _PATIENCE = 10, 0.01, 3
@@ -33,10 +35,11 @@ class ClassPatterns:
     """One additive pattern for each class of a classifier.
 
     Noise plus the pattern of a class, clipped to 0..255, is read by the classifier as that class,
-    for almost any noise; and so are mixtures of that with an image. Adding integers gives the same
-    everywhere, so nothing has to be searched for again when an image is recovered. A pattern
-    follows from the classifier, a public seed and public images: it is no secret, and part of the
-    state of whatever uses it.
+    for almost any noise; and so are mixtures of that with an image. These are class-wise, targeted
+    universal adversarial perturbations [1]_, of noise instead of images. Adding integers gives the
+    same on every machine, so nothing has to be searched for again when an image is recovered. A
+    pattern follows from the classifier, a public seed and public images: it is not a secret, and
+    part of the state of whatever uses it.
 
     Parameters
     ----------
@@ -45,7 +48,12 @@ class ClassPatterns:
 
     See Also
     --------
-    find_noise : Searches for each image, where a pattern does not do.
+    find_noise : Searches for each image by itself, where a pattern is not enough.
+
+    References
+    ----------
+    .. [1] S.-M. Moosavi-Dezfooli, A. Fawzi, O. Fawzi and P. Frossard, "Universal adversarial
+       perturbations", CVPR 2017.
 
     Examples
     --------
@@ -77,14 +85,15 @@ class ClassPatterns:
         max_steps: int = 300,
         device: str = "cpu",
         seed: int = 0,
+        verbose: int = 0,
     ) -> ClassPatterns:
         """Find patterns for all classes.
 
         Adam lowers the mean of max(κ − margin, 0) over random mixtures a·z + (1 − a)·c, where z is
         random noise plus pattern, clipped, a is between `alpha` and 1, and c is content. It ends
-        when other noises, at least 32 and two for each class, lack no more than a hundredth of the
-        margin κ, on average, at both ends; or when they come no closer to it, as with a classifier
-        that prefers some class to another whatever the noise.
+        when held-out noises, at least 32 and two for each class, lack at most a hundredth of the
+        margin κ, on average, for the smallest and the largest a; or when they come no closer to it,
+        as with a classifier that prefers one class to another whatever the noise.
 
         Parameters
         ----------
@@ -93,8 +102,9 @@ class ClassPatterns:
         image_shape : tuple of int
             Height, width and channels.
         amplitude : float
-            The largest absolute value in a pattern, as a fraction of 255: more than 0, at most 1.
-            Smaller patterns are harder to see in the noise, and fail more often.
+            The largest absolute value in a pattern, as a fraction of 255: the L∞ bound ε of
+            adversarial examples, more than 0 and at most 1. Smaller patterns are harder to see in
+            the noise, and fail more often.
         spread : int
             On how many levels around the middle the noise is uniform, from 1 to 256.
         alpha : float
@@ -102,13 +112,16 @@ class ClassPatterns:
         content : ndarray of shape (n, height, width, channels), uint8, optional
             Images to mix in. By default, uniform noise.
         kappa : float
-            The margin to reach, as `ClassifierView.margins` measures it.
+            The margin to reach, as `ClassifierView.margins` measures it: the confidence κ of
+            Carlini and Wagner's attack.
         max_steps : int
-            Steps after which to end in any case.
+            The largest number of steps.
         device : str
             Where to compute, as torch calls it.
         seed : int
             Decides on noise and mixtures. The same seed gives the same patterns on one machine.
+        verbose : int
+            Whether to show a progress bar, on the standard error stream.
 
         Returns
         -------
@@ -135,17 +148,17 @@ class ClassPatterns:
         mix = _Mixtures(image_shape, spread, content, device, seed)
         with torch.no_grad():
             n_classes = view.scores(mix.noise(1)).shape[1]
-        size = int(np.clip(_BATCH_VALUES // np.prod(image_shape), _FEWEST, _MOST))
+        size = int(np.clip(_BATCH_VALUES // np.prod(image_shape), _MIN_BATCH, _MAX_BATCH))
         held_out = [mix.draw(size) for _ in range(max(4, -(-2 * n_classes // size)))]
 
         pattern = torch.zeros(n_classes, *image_shape, device=device, requires_grad=True)
         adam = torch.optim.Adam([pattern], lr=0.1 * bound)
         least, stale = np.inf, 0
-        for step in range(max_steps):
-            targets = _targets(step, size, n_classes, device)
+        for step in tqdm(range(max_steps), "patterns", leave=False, disable=not verbose):
+            targets = _choose_targets(step, size, n_classes, device)
             noise, other = mix.draw(size)
             weight = alpha + (1 - alpha) * mix.uniform(size)
-            margins = view.margins(_mixed(noise + pattern[targets], other, weight), targets)
+            margins = view.margins(_mix(noise + pattern[targets], other, weight), targets)
             # a little more than is asked for, so that noise not seen here has the margin, too
             loss = (1.2 * kappa - margins).relu().mean()
             adam.zero_grad()
@@ -154,10 +167,10 @@ class ClassPatterns:
             with torch.no_grad():
                 pattern.clamp_(-bound, bound)
             if step % _INTERVAL == _INTERVAL - 1:
-                lacking = _lacking(view, pattern.detach().round(), held_out, alpha, kappa)
-                stale = 0 if lacking < 0.98 * least else stale + 1
-                least = min(least, lacking)
-                if lacking <= _SLACK * kappa or stale == _PATIENCE:
+                lack = _measure_lack(view, pattern.detach().round(), held_out, alpha, kappa)
+                stale = 0 if lack < 0.98 * least else stale + 1
+                least = min(least, lack)
+                if lack <= _SLACK * kappa or stale == _PATIENCE:
                     break
         dtype = np.int8 if bound <= 127 else np.int16
         return cls(pattern.detach().round().cpu().numpy().astype(dtype))
@@ -189,10 +202,16 @@ class ClassPatterns:
 # The patterns found last, because a search over parameters needs them again.
 _FOUND: OrderedDict[str, ClassPatterns] = OrderedDict()
 _FOUND_BYTES = 1 << 26
+_LOCK = threading.Lock()
 
 
 def find_patterns(
-    reader: Reader, image_shape: ImageShape, *, content: NDArray[np.uint8] | None, **settings: Any
+    reader: Reader,
+    image_shape: ImageShape,
+    *,
+    content: NDArray[np.uint8] | None,
+    verbose: int = 0,
+    **settings: Any,
 ) -> ClassPatterns:
     """Find class patterns, or remember those of an equal classifier, content and settings.
 
@@ -200,7 +219,7 @@ def find_patterns(
     ----------
     reader : Reader
         With a view.
-    image_shape, content, **settings
+    image_shape, content, verbose, **settings
         See `ClassPatterns.fit`.
 
     Returns
@@ -210,17 +229,30 @@ def find_patterns(
     view = reader.view
     assert view is not None
     known = (reader.classifier, reader.value_range, reader.form, image_shape, content, settings)
+
+    def find() -> ClassPatterns:
+        return ClassPatterns.fit(view, image_shape, content=content, verbose=verbose, **settings)
+
     try:
         name = joblib.hash(known)
     except (pickle.PicklingError, TypeError, AttributeError):
         # A classifier that cannot be pickled has no name to be remembered by.
-        return ClassPatterns.fit(view, image_shape, content=content, **settings)
-    if name not in _FOUND:
-        _FOUND[name] = ClassPatterns.fit(view, image_shape, content=content, **settings)
-    _FOUND.move_to_end(name)
-    while len(_FOUND) > 1 and sum(p.patterns.nbytes for p in _FOUND.values()) > _FOUND_BYTES:
-        _FOUND.popitem(last=False)
-    return _FOUND[name]
+        return find()
+    with _LOCK:
+        found = _FOUND.get(name)
+    if found is None:
+        found = find()
+    _remember(name, found)
+    return found
+
+
+def _remember(name: str, found: ClassPatterns) -> None:
+    """Put patterns last, and forget the first ones where they are too many."""
+    with _LOCK:
+        _FOUND[name] = found
+        _FOUND.move_to_end(name)
+        while len(_FOUND) > 1 and sum(p.patterns.nbytes for p in _FOUND.values()) > _FOUND_BYTES:
+            _FOUND.popitem(last=False)
 
 
 class _Mixtures:
@@ -235,7 +267,8 @@ class _Mixtures:
         seed: int,
     ) -> None:
         self.shape, self.spread, self.device = shape, spread, device
-        self.content = None if content is None else torch.from_numpy(content)
+        # torch reads neither reversed axes nor, without a warning, read-only memory
+        self.content = None if content is None else torch.from_numpy(content.copy())
         # of the CPU, so that a seed means the same on every device
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -255,28 +288,28 @@ class _Mixtures:
         return noise, chosen.to(self.device, torch.float32)
 
 
-def _targets(batch: int, size: int, n_classes: int, device: str) -> Tensor:
+def _choose_targets(batch: int, size: int, n_classes: int, device: str) -> Tensor:
     """Return the classes of a batch, which go round over all of them."""
     return (torch.arange(size, device=device) + batch * size) % n_classes
 
 
-def _mixed(noise: Tensor, other: Tensor, alpha: Tensor | float) -> Tensor:
+def _mix(noise: Tensor, other: Tensor, alpha: Tensor | float) -> Tensor:
     return alpha * noise.clamp(0, 255) + (1 - alpha) * other
 
 
 @torch.no_grad()
-def _lacking(
+def _measure_lack(
     view: ClassifierView,
     pattern: Tensor,
     held_out: list[tuple[Tensor, Tensor]],
     alpha: float,
     kappa: float,
 ) -> float:
-    """Say by how much margins fall short of κ, on average."""
-    lacking = []
+    """Measure by how much margins fall short of κ, on average."""
+    lacks = []
     for batch, (noise, other) in enumerate(held_out):
-        targets = _targets(batch, len(noise), len(pattern), str(pattern.device))
+        targets = _choose_targets(batch, len(noise), len(pattern), str(pattern.device))
         for weight in (alpha, 1.0):
-            levels = _mixed(noise + pattern[targets], other, weight).round()
-            lacking.append((kappa - view.margins(levels, targets)).relu().mean().item())
-    return float(np.mean(lacking))
+            levels = _mix(noise + pattern[targets], other, weight).round()
+            lacks.append((kappa - view.margins(levels, targets)).relu().mean().item())
+    return float(np.mean(lacks))

@@ -7,6 +7,7 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
 
 from ricsk.keys import Keystream
 from ricsk.nae._search import (
@@ -30,13 +31,14 @@ def find_noise_by_queries(
     max_passes: int = 1000,
     passes: ArrayLike | None = None,
     held_planes: int = 0,
+    verbose: int = 0,
 ) -> NoiseResult:
-    """Change noise until a classifier that can only be asked reads it as the targets.
+    """Change noise until a black-box classifier reads it as the targets.
 
-    For each query a random part of the values is drawn anew, and kept if the classifier then
-    prefers the target no less than before. The part shrinks from half of the values to two, in a
-    hundred queries, over and over. The search starts from noise and draws noise: it never sees an
-    image.
+    This is a score-based attack by random search: it needs scores, and no gradient. For each query
+    a random part of the values is drawn anew, and kept if the classifier then prefers the target
+    no less than before. The part shrinks from half of the values to two, in a hundred queries, over
+    and over. The search starts from noise and draws noise: it never sees an image.
 
     Parameters
     ----------
@@ -52,12 +54,14 @@ def find_noise_by_queries(
     kappa : float
         The margin to reach: by how much the score of the target must exceed all others.
     max_passes : int
-        After how many queries for an image to give up.
+        The largest number of queries for an image.
     passes : array-like of shape (n,), int, optional
         The `passes` of an earlier result, to make its pixels again. Then no stopping rule is
         applied, and `max_passes` is not used.
     held_planes : int
         How many of the lowest bits of each value stay as they are in the noise, from 0 to 7.
+    verbose : int
+        Whether to show a progress bar, on the standard error stream.
 
     Returns
     -------
@@ -74,6 +78,12 @@ def find_noise_by_queries(
     -----
     Scores are compared after rounding to nine decimals, because forests and boosted trees add up
     their trees in any order.
+
+    References
+    ----------
+    M. Andriushchenko, F. Croce, N. Flammarion and M. Hein, "Square attack: a query-efficient
+    black-box adversarial attack via random search", ECCV 2020: the best known attack of this kind,
+    by which images are changed a little, where here noise may be changed at will.
 
     Examples
     --------
@@ -103,28 +113,32 @@ def find_noise_by_queries(
     used = np.zeros(n, np.int64)
     margins = np.full(n, -np.inf)
     active, candidates = np.arange(n), pixels
-    for t in count(1):
-        found = _margins(score(candidates), wanted[active])
-        better = found >= margins[active]
-        pixels[active[better]] = candidates[better]
-        margins[active[better]] = found[better]
-        leaving = limits[active] == t
-        if passes is None:
-            leaving |= margins[active] > kappa
-        used[active] = t
-        active = active[~leaving]
-        if not len(active):
-            break
-        # in 256ths: from half of the values to two, and again, because some searches get stuck
-        share = max(128 * 0.95 ** (t % 100), 512 / size)
-        candidates = pixels[active]
-        for image, i in zip(candidates, active, strict=True):
-            drawn = streams[i].uint8((2, *image.shape))
-            np.copyto(image, image & held | drawn[1] & ~held, where=drawn[0] < share)
+    with tqdm(total=n, desc="searches", leave=False, disable=not verbose) as bar:
+        for t in count(1):
+            found = _measure_margins(score(candidates), wanted[active])
+            better = found >= margins[active]
+            pixels[active[better]] = candidates[better]
+            margins[active[better]] = found[better]
+            leaving = limits[active] == t
+            if passes is None:
+                leaving |= margins[active] > kappa
+            used[active] = t
+            bar.update(int(leaving.sum()))
+            active = active[~leaving]
+            if not len(active):
+                break
+            # in 256ths: from half of the values to two, and again, because some searches get stuck
+            share = max(128 * 0.95 ** (t % 100), 512 / size)
+            candidates = pixels[active]
+            for image, i in zip(candidates, active, strict=True):
+                drawn = streams[i].uint8((2, *image.shape))
+                np.copyto(image, image & held | drawn[1] & ~held, where=drawn[0] < share)
     return NoiseResult(pixels, margins > kappa, used)
 
 
-def _margins(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def _measure_margins(
+    scores: NDArray[np.floating], targets: NDArray[np.int64]
+) -> NDArray[np.float64]:
     scores = np.array(scores, dtype=np.float64)
     if scores.ndim != 2 or len(scores) != len(targets):
         raise ValueError(

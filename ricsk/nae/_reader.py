@@ -25,6 +25,8 @@ _SAMPLE_VALUES, _MIN_SAMPLE, _MAX_SAMPLE = 200_000, 4, 64
 _CLEAR = 1e-2
 # A margin that no arithmetic turns round, as a part of the largest score.
 _DECIDED = 1e-3
+# The part of images near a border that rounding, in another batch, may put on its other side.
+_UNSTEADY = 0.02
 # By how much probabilities, or features as a part of their length, may differ from the view's.
 _SAME = 1e-2
 
@@ -86,7 +88,7 @@ class Reader:
         self._single: ClassifierView | None = None
         if self.view is None and _score_method(classifier) is None:
             raise ValueError(
-                f"{classifier!r} says labels alone, by which nothing can be searched for. Take a "
+                f"{self._name} says labels alone, by which nothing can be searched for. Take a "
                 "classifier with predict_proba or decision_function."
             )
 
@@ -101,7 +103,7 @@ class Reader:
         values = self.value_range
         ndim = {"given": self.form.ndim, "flat": 2, "first": None}[self._layout]
         try:
-            return view_classifier(
+            view = view_classifier(
                 self.classifier,
                 value_range=(values.low, values.high) if floats else None,
                 ndim=ndim,
@@ -109,6 +111,12 @@ class Reader:
             )
         except NoViewError:
             return None
+        try:
+            with torch.inference_mode():
+                view.scores(torch.full((1, *self.image_shape), 128.0, dtype=torch.float64))
+        except (ValueError, TypeError, RuntimeError, IndexError):
+            return None  # a module that does not compute in double precision, on the processor
+        return view
 
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.
@@ -273,15 +281,22 @@ class Reader:
         """
         n = int(np.clip(_SAMPLE_VALUES // levels[0].size, _MIN_SAMPLE, _MAX_SAMPLE))
         noise = np.random.default_rng(0).integers(0, 256, (n, *levels.shape[1:]), np.uint8)
-        sample = np.concatenate([levels[:n], noise])
+        # spread over all, because images are often sorted by class
+        chosen = np.linspace(0, len(levels) - 1, min(n, len(levels))).astype(int)
+        sample = np.concatenate([levels[chosen], noise])
         try:
-            predicted = self.predict(sample)
+            found = self.classifier.predict(self.as_input(sample))
         except (ValueError, TypeError, RuntimeError, IndexError) as error:
             raise ValueError(self._cannot_read(error)) from error
+        predicted = self._positions(found)
+        self._check_steadiness(sample, predicted)
+        self._check_scale(sample, predicted)
         if self.view is None:
             best = self.scores(sample).argmax(axis=1)
-            # Thresholds and ties let them differ here and there, other columns almost everywhere.
-            wrong = best != predicted if (best != predicted).mean() > 0.5 else np.zeros(0, bool)
+            differ = best != predicted
+            # Thresholds and ties let them differ here and there; other columns for whole classes.
+            lost = [label for label in np.unique(predicted) if differ[predicted == label].all()]
+            wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
             with torch.inference_mode():
                 x = torch.from_numpy(self._levels(sample))
@@ -293,7 +308,7 @@ class Reader:
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             raise ValueError(
-                f"what is computed of {self.classifier!r} and what its predict returns differ, on "
+                f"what is computed of {self._name} and what its predict returns differ, on "
                 f"{wrong.sum()} of {len(sample)} images: for one, output {best[i]}, which stands "
                 f"for {self.classes[best[i]]!r}, is the largest, but predict returns "
                 f"{self.classes[predicted[i]]!r}. A ciphertext cannot be searched for this way. "
@@ -303,6 +318,33 @@ class Reader:
             )
         if match != "label" and self.view is not None:
             self._check_values(sample, match)
+
+    def _check_steadiness(self, sample: NDArray[np.uint8], predicted: NDArray[np.int64]) -> None:
+        """Refuse a classifier whose answer depends on chance, or on the images beside an image."""
+        again = np.concatenate([self.predict(part) for part in np.array_split(sample, 2)])
+        differ = again != predicted
+        if differ.mean() > _UNSTEADY:
+            raise ValueError(
+                f"asked twice, among other images, {self._name} predicts another class for "
+                f"{differ.sum()} of {len(sample)} images, so no ciphertext can be relied on. Take "
+                "a classifier that says the same of an image each time: a network in evaluation "
+                "mode, and no statistics of the batch."
+            )
+
+    def _check_scale(self, sample: NDArray[np.uint8], predicted: NDArray[np.int64]) -> None:
+        """Refuse floats of which a channel-first module may want the values, or their levels."""
+        unit = (self.value_range.low, self.value_range.high) == (0, 1)
+        if self._layout != "first" or self.form.dtype.kind != "f" or unit:
+            return
+        values = self.value_range.from_uint8(sample, np.float32)
+        unscaled = self._positions(self.classifier.predict(np.moveaxis(values, -1, 1)))
+        if (unscaled != predicted).any():
+            raise ValueError(
+                f"{self._name} takes images channels first, and says other things of their "
+                f"values from {self.value_range.low:g} to {self.value_range.high:g} than of the "
+                "same on [0, 1]: it is not known which it is to be given. Give images on [0, 1], "
+                "as floats or uint8, and a module that takes floats on [0, 1]."
+            )
 
     def check_form(self, pixels: NDArray[Any], form: ImageForm) -> None:
         """Refuse images in a form that the classifier reads otherwise than that of `fit`.
@@ -321,7 +363,15 @@ class Reader:
         """
         if form == self.form:
             return
-        differ = self.predict(pixels, form) != self.predict(pixels)
+        try:
+            found = self.predict(pixels, form)
+        except (ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise ValueError(
+                f"{self._name} cannot classify images in the form given, {_describe(form)}, which "
+                f"is not that of fit, {_describe(self.form)}: {_describe_error(error)}. "
+                "Give them as fit was given them, or fit again."
+            ) from error
+        differ = found != self.predict(pixels)
         if differ.any():
             raise ValueError(
                 f"{differ.sum()} of {len(pixels)} images are read as another class in the form "
@@ -354,6 +404,10 @@ class Reader:
             return X.reshape(len(X), -1)
         return X if self._is_net() else flattened_for(self.classifier, X)
 
+    @property
+    def _name(self) -> str:
+        return _describe_classifier(self.classifier)
+
     def _levels(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
         """Bring images to levels from 0 to 255, without rounding."""
         if pixels.dtype == np.uint8:
@@ -367,13 +421,13 @@ class Reader:
             found = found[:, 0]
         if found.ndim != 1:
             raise ValueError(
-                f"predict of {self.classifier!r} returned an array of shape {found.shape}; expected"
+                f"predict of {self._name} returned an array of shape {found.shape}; expected"
                 " one label for each image. Classifiers with several outputs cannot be used here."
             )
         unknown = [label for label in found.tolist() if label not in self._index]
         if unknown:
             raise ValueError(
-                f"predict of {self.classifier!r} returned {unknown[0]!r}, which is not one of its "
+                f"predict of {self._name} returned {unknown[0]!r}, which is not one of its "
                 f"classes_ {self.classes[:10].tolist()}. Take a classifier that predicts its "
                 "classes_, or set classes_ to what it predicts, in the order of its outputs."
             )
@@ -386,7 +440,7 @@ class Reader:
             found = np.stack([np.zeros_like(found), found], axis=1)
         if found.shape[1] != len(self.classes):
             raise ValueError(
-                f"{self.classifier!r} gives {found.shape[1]} scores for each image, but has "
+                f"{self._name} gives {found.shape[1]} scores for each image, but has "
                 f"{len(self.classes)} classes_; expected one score for each. (Of SVC, take "
                 'decision_function_shape="ovr".)'
             )
@@ -406,7 +460,7 @@ class Reader:
                 difference = float((distances / lengths).max())
         if difference > _SAME:
             raise ValueError(
-                f"what is computed of {self.classifier!r} and its own {match} differ by up to "
+                f"what is computed of {self._name} and its own {match} differ by up to "
                 f"{difference:.3g} on {len(sample)} images. Fit it on images of the same form, or "
                 "take match='label'."
             )
@@ -439,10 +493,9 @@ class Reader:
             self._is_net() and self.form.ndim > 2
         )
         return (
-            f"{self.classifier!r} cannot classify images in the form given to fit, an array of "
+            f"{self._name} cannot classify images in the form given to fit, an array of "
             f"shape (n, {', '.join(map(str, given[1:]))}) and dtype {self.form.dtype}, channels "
-            f"last{tried}: {type(error).__name__}: {str(error).splitlines()[0]}. Give fit images "
-            "as the classifier takes them."
+            f"last{tried}: {_describe_error(error)}. Give fit images as the classifier takes them."
         )
 
 
@@ -466,6 +519,17 @@ def _margins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[
     own = scores[rows, labels]
     scores[rows, labels] = -np.inf
     return own - scores.max(axis=1)
+
+
+def _describe_classifier(classifier: Any) -> str:
+    """Show a classifier as it shows itself, unless that fills the screen, as with skorch."""
+    shown = repr(classifier)
+    return shown if len(shown) < 200 else f"this {type(_unwrap(classifier)).__name__}"
+
+
+def _describe_error(error: Exception) -> str:
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
 
 
 def _describe(form: ImageForm) -> str:

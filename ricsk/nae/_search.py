@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from ricsk.nae._views import ClassifierView
 
@@ -54,8 +55,9 @@ def find_noise(
     max_passes: int = 150,
     passes: ArrayLike | None = None,
     held_planes: int = 0,
+    verbose: int = 0,
 ) -> NoiseResult:
-    """Change noise until a classifier reads it as the targets.
+    """Change noise until a classifier reads it as the targets: a targeted adversarial attack.
 
     Every image is searched for by itself, in float64 on the CPU. The same noise, targets, solver
     and `kappa` give the same pixels in any batch and order and for any number of threads. Another
@@ -81,20 +83,22 @@ def find_noise(
         is farthest from the noise. The authors' code stops all images of a batch by their mean.
     kappa : float
         The margin to reach, as `ClassifierView.margins` measures it: the "adversarial extent" of
-        the paper. For labels only.
+        the paper, the confidence κ of Carlini and Wagner. For labels only.
     tolerance : float
         For probabilities: the largest total variation (half the sum of absolute differences)
         between the target and what the classifier finds. For features: the largest Euclidean
         distance, as a part of the target's length. The predicted class must be that of the target,
         too.
     max_passes : int
-        How often an image may pass through the classifier.
+        How often an image may pass through the classifier: the number of steps.
     passes : array-like of shape (n,), int, optional
         The `passes` of an earlier result, to make its pixels again. Then no stopping rule is
         applied, and `max_passes` is not used.
     held_planes : int
         How many of the lowest bits of each value stay as they are in the noise, from 0 to 7. For
         "search" only.
+    verbose : int
+        Whether to show a progress bar, on the standard error stream.
 
     Returns
     -------
@@ -160,7 +164,9 @@ def find_noise(
 
     levels = torch.from_numpy(noise.astype(np.float64))
     size = max(1, _CHUNK_VALUES // noise[0].size)
-    parts = map(solve, levels.split(size), wanted.split(size), torch.from_numpy(limits).split(size))
+    columns = levels.split(size), wanted.split(size), torch.from_numpy(limits).split(size)
+    chunks = tqdm(list(zip(*columns, strict=True)), "searches", leave=False, disable=not verbose)
+    parts = [solve(*chunk) for chunk in chunks]
     pixels, reached, used = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return NoiseResult(pixels.astype(np.uint8), reached, used)
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ricsk.exceptions import NoViewError
 from ricsk.nae._estimators import VotingHead, affine_step, build_head
@@ -279,7 +280,8 @@ def register_view(kind: type, build: Build) -> None:
     Parameters
     ----------
     kind : type
-        A class of classifiers; subclasses that change `predict` must register anew.
+        A class of classifiers. Subclasses that change `predict` or `decision_function` have the
+        same view, but their scores are not taken for their predictions.
     build : callable
         From a fitted instance and its `value_range` to a module from levels on 0..255, of shape
         (n, height, width, channels), to scores of shape (n, n_classes).
@@ -300,16 +302,18 @@ def decides_by_scores(classifier: Any) -> bool:
     bool
     """
     steps = _steps(classifier)
-    return len(steps) == 1 and _builder_of(steps[0]) is not None
+    if len(steps) != 1:
+        return False
+    for kind in type(steps[0]).__mro__:
+        if kind in _BUILDERS:
+            return True
+        if {"predict", "decision_function"} & vars(kind).keys():
+            return False  # a subclass that decides in another way, or scores in another
+    return False
 
 
 def _builder_of(classifier: Any) -> Build | None:
-    for kind in type(classifier).__mro__:
-        if kind in _BUILDERS:
-            return _BUILDERS[kind]
-        if {"predict", "decision_function"} & vars(kind).keys():
-            return None  # a subclass that decides in another way
-    return None
+    return next((_BUILDERS[kind] for kind in type(classifier).__mro__ if kind in _BUILDERS), None)
 
 
 def _steps(estimator: Any) -> list[Any]:
@@ -321,14 +325,38 @@ def _steps(estimator: Any) -> list[Any]:
     return [] if estimator is None or isinstance(estimator, str) else [estimator]
 
 
+class _KeepDouble(TorchFunctionMode):
+    """Leaves out what casts float64 to float32, as in the `forward` of many modules.
+
+    The weights of a view are float64, and would not fit what such a module goes on with.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        casts = func in (Tensor.float, Tensor.to, Tensor.type, Tensor.type_as)
+        if casts and args[0].dtype == torch.float64:
+            result = func(*args, **(kwargs or {}))
+            return args[0] if result.dtype == torch.float32 else result
+        return func(*args, **(kwargs or {}))
+
+
+class _InDouble(nn.Sequential):
+    """A module of somebody else, in the precision of the view."""
+
+    def forward(self, levels: Tensor) -> Tensor:
+        with _KeepDouble():
+            return super().forward(levels)
+
+
 def _network(
     classifier: Any, value_range: tuple[float, float] | None, ndim: int | None
 ) -> nn.Module | None:
     if isinstance(classifier, nn.Module):
-        return nn.Sequential(_ChannelsFirst(), classifier)
+        return _InDouble(_ChannelsFirst(), classifier)
     if isinstance(classifier, NeuralNetClassifier):
         given = _ChannelsFirst() if ndim is None else _Values(value_range, ndim)
-        body = nn.Sequential(given, classifier.module_)
+        body = _InDouble(given, classifier.module_)
         if isinstance(classifier.criterion_, nn.NLLLoss):
             return body.append(_Logarithm())
         if isinstance(classifier.criterion_, nn.CrossEntropyLoss):

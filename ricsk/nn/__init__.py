@@ -1,6 +1,7 @@
 """Networks in torch alone, by name; the classifiers around them are in `ricsk.classifiers`."""
 
 import ricsk._threads  # noqa: F401 (by which a forked process can go on computing)
+from ricsk._publish import publish
 from ricsk.nn._network import ImageNetwork
 from ricsk.nn._pixels import from_pixels, to_pixels, to_tensor
 from ricsk.nn._registry import build, names, register
@@ -30,3 +31,5 @@ __all__ = [
     "to_pixels",
     "to_tensor",
 ]
+
+publish(globals())

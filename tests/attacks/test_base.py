@@ -165,7 +165,7 @@ def test_labels_are_kept_from_an_adversary_without():
     assert spy.labels_ is None
 
 
-def test_check_refuses_what_is_no_fitted_encryptor():
+def test_check_refuses_what_is_not_a_fitted_encryptor():
     with pytest.raises(TypeError, match="is not a ricsk encryptor"):
         LinearAttack().check(make_pipeline(PE))
     with pytest.raises(NotFittedError):

@@ -90,16 +90,12 @@ def test_probability_shrinks_with_the_number_of_values_without_underflow():
 def test_the_constant_is_the_gain_of_a_decoder_that_does_nothing(alpha, scramble, nonce):
     """By hand: α / (1 − α) where the mask is not clipped, and 0 where it is."""
     ric = fitted(alpha=alpha, scramble=scramble, nonce=nonce)
-    ric._network.decode = lambda u, alpha: u
-    ric._network.encode = lambda x, z: x
+    ric.mixing_.network.decode = lambda u, alpha: u
+    ric.mixing_.network.encode = lambda x, z: x
     grey = np.random.default_rng(0).uniform(0.3, 0.7, (2, 16, 16))
-    levels = np.rint(255 * ric.transform(grey)).astype(np.uint8)[..., None]
-    if nonce == "fixed":
-        masks = ric._fixed_masks[ric._predict(levels)]
-    else:
-        nonces, labels, passes = ric._read_header(levels)
-        assert not passes.any()
-        masks, _ = ric._masks(nonces, labels, passes=passes)
+    recipe = ric.read_recipe(ric.transform(grey))
+    assert not recipe.passes.any()
+    masks = ric.masks_.make(recipe)
     free = np.mean((masks > 0) & (masks < 255))
     assert free < 0.99
     result = brute_force_bound(ric, grey, guesses=1, n_directions=400, random_state=0)
@@ -126,7 +122,7 @@ def test_the_claim_of_the_paper_is_refuted_where_nothing_is_clipped():
 
 
 def test_a_seed_gives_the_same_result_and_another_one_does_not(ric):
-    key, network = ric.key_, ric._network
+    key, masks, mixing = ric.key_, ric.masks_, ric.mixing_
     first, again, other = (
         brute_force_bound(ric, X, guesses=3, n_directions=5, random_state=seed)
         for seed in (0, 0, 1)
@@ -134,8 +130,7 @@ def test_a_seed_gives_the_same_result_and_another_one_does_not(ric):
     assert first == again
     assert first.constant != other.constant
     assert first.wrong_mean != other.wrong_mean
-    assert ric.key_ is key
-    assert ric._network is network
+    assert (ric.key_, ric.masks_, ric.mixing_) == (key, masks, mixing)
 
 
 def test_the_result_prints_as_a_table_without_a_key(ric):
@@ -145,7 +140,7 @@ def test_the_result_prints_as_a_table_without_a_key(ric):
     assert ric.key_.key_id not in text
 
 
-def test_refuses_what_is_no_fitted_ric_encryptor(ric):
+def test_refuses_what_is_not_a_fitted_ric_encryptor(ric):
     with pytest.raises(TypeError, match="takes a fitted RICEncryptor, got Pipeline"):
         brute_force_bound(make_pipeline(ric), X)
     with pytest.raises(NotFittedError, match="RICEncryptor instance is not fitted"):

@@ -4,8 +4,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from ricsk import EtCEncryptor, LearnableEncryptor, PixelEncryptor, RICEncryptor, SecretKey
-from ricsk.attacks import LabelOnlyBaseline, LinearAttack
-from ricsk.attacks._found_map import FoundMap
+from ricsk.attacks import FoundMap, LabelOnlyBaseline, LinearAttack
 from ricsk.datasets import make_street_numbers
 from ricsk.metrics import ssim
 

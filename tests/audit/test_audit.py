@@ -1,15 +1,24 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
+from ricsk import (
+    EtCEncryptor,
+    PixelEncryptor,
+    RICEncryptor,
+    SecretKey,
+    TransformationNetworkEncryptor,
+)
 from ricsk.attacks import (
     Adversary,
     BaseAttack,
+    BruteForceAttack,
     DisclosureBaseline,
     FRAttack,
+    ITNAttack,
     KeyReuseAttack,
     KnownPlaintextAttack,
     LinearAttack,
@@ -149,6 +158,25 @@ def test_what_cannot_be_run_is_left_out_with_the_reason():
     assert "moves values to other pixels" in scheme.refused["FRAttack"]
 
 
+def test_attacks_on_keys_are_left_out_where_there_is_none():
+    encryptor = TransformationNetworkEncryptor(LINEAR, width=1, epochs=1, random_state=0)
+    attacks = [BruteForceAttack(keys=2), ITNAttack(n_keys=2, budget=1), LinearAttack()]
+    images = FLAT.reshape(X.shape)
+    scheme = audit(encryptor, images[:120], Y[:120], attacks, **QUICK).schemes[0]
+    assert [run.attack for run in scheme.runs][1:] == ["LinearAttack"]
+    assert len(scheme.refused) == 2
+    assert all("it has no key." in reason for reason in scheme.refused.values())
+
+
+def test_a_data_frame_and_flat_ciphertexts():
+    frame = pd.DataFrame(FLAT)
+    encryptor = PixelEncryptor(KEY, image_shape=(16, 16, 3), flatten=True)
+    result = audit(encryptor, frame, pd.Series(Y), [LinearAttack()], **QUICK)
+    assert list(findings(result).values()) == ["baseline", "broken"]
+    result = audit(encryptor, X, Y, [LinearAttack()], **QUICK)
+    assert list(findings(result).values()) == ["baseline", "broken"]
+
+
 def test_nothing_run_is_said():
     result = audit(EtCEncryptor(KEY, block_size=4), X, Y, [FRAttack()], **QUICK)
     assert result.verdict == (
@@ -214,8 +242,8 @@ def test_verbose_names_the_attacks(capsys):
         ({"y": Y[:-1]}, ValueError, "239 entries for 240 images"),
         ({"X": X[:, :8, :8]}, ValueError, "too small to be compared"),
         ({"attacks": "all"}, ValueError, "expected 'default'"),
-        ({"attacks": [LinearAttack]}, TypeError, "is no attack"),
-        ({"encryptor": LINEAR}, TypeError, "is no encryptor"),
+        ({"attacks": [LinearAttack]}, TypeError, "is not an attack"),
+        ({"encryptor": LINEAR}, TypeError, "is not a ricsk encryptor"),
     ],
 )
 def test_bad_input(change, error, message):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -75,6 +76,17 @@ def test_a_seed_gives_the_same_accuracy():
     assert first.equals(second)
 
 
-def test_refuses_what_is_no_encryptor():
-    with pytest.raises(TypeError, match="is no encryptor"):
+def test_flat_ciphertexts_and_a_data_frame():
+    schemes = {
+        flatten: PixelEncryptor(KEY, flatten=flatten, image_shape=(16, 16))
+        for flatten in (False, True)
+    }
+    columns = ["accuracy", "png_bytes", "recoverable", "key_bits"]
+    for images in (X / 255, pd.DataFrame(FLAT)):
+        table = compare(schemes, images, Y, classifier=LINEAR, random_state=0)[columns]
+        assert table.iloc[0].equals(table.iloc[1].rename(0))
+
+
+def test_refuses_what_is_not_an_encryptor():
+    with pytest.raises(TypeError, match="is not a ricsk encryptor"):
         compare([LINEAR], X, Y)

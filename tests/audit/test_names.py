@@ -4,20 +4,26 @@ from sklearn.pipeline import make_pipeline
 
 from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import BruteForceAttack, ITNAttack
-from ricsk.audit._names import described, encryptors_by_name, unique_names
+from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 
 KEY = SecretKey(bytes(range(32)))
 
 
 def test_parameters_that_differ_are_named():
-    assert described(PixelEncryptor(KEY)) == "PixelEncryptor"
-    assert described(EtCEncryptor(KEY, block_size=4)) == "EtCEncryptor(block_size=4)"
-    assert described(ITNAttack("ito", random_state=3, verbose=1)) == "ITNAttack(variant='ito')"
+    assert describe_estimator(PixelEncryptor(KEY)) == "PixelEncryptor"
+    assert describe_estimator(EtCEncryptor(KEY, block_size=4)) == "EtCEncryptor(block_size=4)"
+    assert (
+        describe_estimator(ITNAttack("ito", random_state=3, verbose=1))
+        == "ITNAttack(variant='ito')"
+    )
 
 
 def test_neither_keys_nor_classifiers_are_named():
-    assert described(RICEncryptor("/home/me/images.key", LogisticRegression())) == "RICEncryptor"
-    assert described(BruteForceAttack([KEY])) == "BruteForceAttack"
+    assert (
+        describe_estimator(RICEncryptor("/home/me/images.key", LogisticRegression()))
+        == "RICEncryptor"
+    )
+    assert describe_estimator(BruteForceAttack([KEY])) == "BruteForceAttack"
 
 
 def test_names_are_unique():
@@ -38,11 +44,11 @@ def test_one_or_several_or_with_names():
 @pytest.mark.parametrize(
     "given", [make_pipeline(PixelEncryptor(KEY)), [LogisticRegression()], {"a": 1}]
 )
-def test_refuses_what_is_no_encryptor(given):
-    with pytest.raises(TypeError, match="is no encryptor"):
+def test_refuses_what_is_not_an_encryptor(given):
+    with pytest.raises(TypeError, match="is not a ricsk encryptor"):
         encryptors_by_name(given)
 
 
 def test_refuses_nothing():
-    with pytest.raises(ValueError, match="there is no encryptor"):
+    with pytest.raises(ValueError, match="encryptors is empty"):
         encryptors_by_name([])

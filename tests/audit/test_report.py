@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -118,3 +119,23 @@ def test_the_figure_has_a_box_for_each_attack(result):
 def test_a_folder_that_is_not_there(result, tmp_path):
     with pytest.raises(FileNotFoundError):
         result.to_html(tmp_path / "nowhere" / "audit.html")
+
+
+@pytest.mark.parametrize("name", ["$x", "$1 and $2", r"$\alpha$", r"a\b{", "100 % _ ^ #"])
+def test_names_are_drawn_as_they_are(result, name, tmp_path):
+    """Matplotlib would read what stands between dollars as a formula."""
+    run = replace(result.schemes[0].runs[0], attack=name)
+    scheme = replace(result.schemes[0], scheme=name, runs=(run,))
+    renamed = replace(result, schemes=(scheme,))
+    figure = renamed.figure()
+    figure.savefig(tmp_path / "figure.png")
+    (axis,) = figure.axes
+    (label,) = axis.get_yticklabels()
+    assert axis.get_title(loc="left") == label.get_text() == name
+    assert name in renamed.to_html(tmp_path / "audit.html").read_text(encoding="utf-8")
+
+
+def test_long_names_are_shortened(result):
+    scheme = replace(result.schemes[0], scheme="x" * 200)
+    (axis,) = replace(result, schemes=(scheme,)).figure().axes
+    assert axis.get_title(loc="left") == "x" * 89 + "…"

@@ -164,7 +164,9 @@ def test_a_refusal_changes_nothing():
     assert scheme.get_params() == {"key": KEY, "other": "before"}
 
 
-@pytest.mark.parametrize("raw", [SECRET, bytearray(SECRET), memoryview(SECRET)], ids=str)
+@pytest.mark.parametrize(
+    "raw", [SECRET, bytearray(SECRET), memoryview(SECRET)], ids=lambda raw: type(raw).__name__
+)
 def test_bytes_become_a_secret_key(raw):
     changed = Scheme()
     changed.key = raw

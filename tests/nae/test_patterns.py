@@ -8,7 +8,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from ricsk.classifiers import CNNClassifier
-from ricsk.nae import ClassPatterns, view_classifier
+from ricsk.images import ImageForm, ValueRange
+from ricsk.nae import ClassPatterns, Reader, find_patterns, view_classifier
 from ricsk.nae._patterns import _Mixtures
 
 SHAPE = (8, 8, 3)
@@ -159,3 +160,38 @@ def test_amplitude_refused(amplitude):
 def test_content_refused():
     with pytest.raises(ValueError, match=r"\(8, 8, 1\)"):
         ClassPatterns.fit(VIEW, SHAPE, content=np.zeros((2, 8, 8, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "layout", [lambda A: A[..., ::-1].copy()[..., ::-1], np.asfortranarray, lambda A: A[:]]
+)
+def test_content_in_any_layout(layout):
+    content = RNG.integers(0, 256, (20, *SHAPE), dtype=np.uint8)
+    expected = ClassPatterns.fit(VIEW, SHAPE, content=content, max_steps=3).patterns
+    content.setflags(write=False)
+    found = ClassPatterns.fit(VIEW, SHAPE, content=layout(content), max_steps=3).patterns
+    assert_array_equal(found, expected)
+
+
+def test_progress(capsys):
+    ClassPatterns.fit(VIEW, SHAPE, max_steps=3)
+    assert capsys.readouterr() == ("", "")
+    ClassPatterns.fit(VIEW, SHAPE, max_steps=3, verbose=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "patterns" in err
+    assert "0/3" in err
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_patterns_are_remembered():
+    X, y = load_digits(return_X_y=True)
+    form = ValueRange(0.0, 16.0), ImageForm(2, X.dtype), (8, 8, 1)
+    reader, other = (
+        Reader(MLPClassifier((5,), max_iter=1, random_state=seed).fit(X, y), *form)
+        for seed in (0, 1)
+    )
+    found = find_patterns(reader, (8, 8, 1), content=None, max_steps=3)
+    assert find_patterns(reader, (8, 8, 1), content=None, max_steps=3, verbose=1) is found
+    assert find_patterns(reader, (8, 8, 1), content=None, max_steps=4) is not found
+    assert find_patterns(other, (8, 8, 1), content=None, max_steps=3) is not found

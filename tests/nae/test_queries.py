@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from ricsk import SecretKey
-from ricsk.nae import find_noise_by_queries, noise_likeness
+from ricsk.nae import find_noise_by_queries, noise_correlation
 
 KEY = SecretKey(bytes(32))
 X, Y = load_digits(return_X_y=True)
@@ -57,8 +57,8 @@ def test_tree_ensembles(score):
     assert found.reached.mean() >= 0.98
     predicted = score.classifier.predict(found.pixels.reshape(60, -1))
     assert_array_equal(predicted[found.reached], targets[found.reached])
-    likeness = noise_likeness(found.pixels, IMAGES[:60], targets)
-    assert abs(likeness.image.mean()) < 0.1
+    correlation = noise_correlation(found.pixels, IMAGES[:60], targets)
+    assert abs(correlation.image.mean()) < 0.1
 
 
 def test_replay(score):
@@ -142,3 +142,15 @@ def test_held_planes_stay(score):
     assert_array_equal(found.pixels % 16, NOISE[:20] % 16)
     assert (found.pixels != NOISE[:20]).any(axis=(1, 2, 3)).mean() > 0.5
     assert found.reached.mean() > 0.8
+
+
+def test_progress(score, capsys):
+    targets = np.arange(20) % 10
+    found = search(score, targets, range(20), max_passes=20)
+    assert capsys.readouterr() == ("", "")
+    again = search(score, targets, range(20), max_passes=20, verbose=1)
+    assert_array_equal(again.pixels, found.pixels)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "searches" in err
+    assert "0/20" in err

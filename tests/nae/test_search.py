@@ -287,3 +287,14 @@ def test_probabilities_need_a_classifier_that_has_them():
     noise = NOISE.reshape(-1, 8, 8, 1)[:10]
     with pytest.raises(TypeError, match="no probabilities"):
         find_noise(view, noise, np.full((10, 10), 0.1), match="proba")
+
+
+def test_progress(kind, capsys):
+    targets, options = kind
+    found = find_noise(VIEW, NOISE, targets, **options)
+    assert capsys.readouterr() == ("", "")
+    again = find_noise(VIEW, NOISE, targets, verbose=1, **options)
+    assert_array_equal(again.pixels, found.pixels)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "searches" in err

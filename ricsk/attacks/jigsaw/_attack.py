@@ -11,8 +11,14 @@ from sklearn.covariance import LedoitWolf
 from sklearn.utils._param_validation import Interval
 
 from ricsk.attacks._base import Adversary, BaseAttack
-from ricsk.attacks.jigsaw._puzzle import Arrangement, assemble, compatibility, in_state, states_of
-from ricsk.base import BaseImageEncryptor
+from ricsk.attacks.jigsaw._puzzle import (
+    Arrangement,
+    assemble,
+    compute_misfit,
+    list_states,
+    put_in_state,
+)
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.blocks import from_blocks, to_blocks
 from ricsk.encryptors import EtCEncryptor
 from ricsk.images import ImageShape, describe
@@ -28,15 +34,17 @@ _PATCHES = 8
 class JigsawAttack(BaseAttack):
     """Put the blocks of EtC ciphertexts together again, as a jigsaw puzzle.
 
-    Images go on beyond the sides of their blocks. How well one block continues another is measured
-    by the Mahalanobis gradient compatibility [1]_, for each of the 8 symmetries, 2 signs and 6
-    orders of channels that the second one may be in relative to the first, as in the extended
-    solver [2]_. A spanning tree joins the surest pairs first, never beyond the frame, and what is
-    left over is filled in where it fits best.
+    Images continue across the sides of their blocks. How well one block continues another is
+    measured by the Mahalanobis gradient compatibility [1]_, for each of the 8 symmetries, 2 signs
+    and 6 orders of channels that the second one may be in relative to the first, as in the
+    extended solver [2]_. A spanning tree joins the surest pairs first, never beyond the frame, and
+    what is left over is filled in where it fits best.
 
     Ciphertexts of one key have their blocks in the same places and states, so all ciphertexts of
     `fit` are one puzzle, and the compatibility is its mean over them [3]_: a few small images are
     as good as a large one. Fit ciphertexts of different keys one by one.
+
+    Read more in the :ref:`User Guide <guide-security>`.
 
     Parameters
     ----------
@@ -44,15 +52,16 @@ class JigsawAttack(BaseAttack):
         Side of the blocks in pixels, at least 2. None takes that of the encryptor passed to `fit`,
         or 16 without one.
     rotate, negate, shuffle_channels : bool, default=True
-        Which states of blocks are searched: rotated and mirrored, negated, recoloured. Of these,
-        what an encryptor passed to `fit` does not do is left out.
+        Which states of blocks are searched: rotated and mirrored, negated, recoloured. What an
+        encryptor passed to `fit` does not do is left out.
 
     Attributes
     ----------
     adversary : Adversary
-        Public images, which may be left out: they tell which way up the whole picture is, whether
-        it is negative, and in which order its channels are. Nothing else does, so without them it
-        may come out in any of these states. See `jigsaw_scores` for a measure that does not mind.
+        A ciphertext-only adversary with public images, which may be left out: they tell which way
+        up the whole picture is, whether it is negative, and in which order its channels are.
+        Nothing else does, so without them it may come out in any of these states. `jigsaw_scores`
+        is a measure that ignores them.
     block_size_ : int
         The side of the blocks that was used.
     blocks_ : ndarray of int, shape (n_blocks,)
@@ -61,6 +70,11 @@ class JigsawAttack(BaseAttack):
         What is done with it: 12 × symmetry + 6 × negation + order of channels, where 0 is nothing.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+
+    See Also
+    --------
+    jigsaw_scores : Measures of how much is right.
+    ricsk.EtCEncryptor : The scheme that is attacked.
 
     Notes
     -----
@@ -127,19 +141,19 @@ class JigsawAttack(BaseAttack):
                 f"{describe(self.ciphertext_shape_)}. Say which block_size they were made with."
             )
         rotate, negate, shuffle_channels = self._steps
-        states = states_of(rotate, negate, shuffle_channels and channels == 3)
+        states = list_states(rotate, negate, shuffle_channels and channels == 3)
         sample = ciphertexts[:_MAX_IMAGES]
         frame = height // side, width // side
-        found = assemble(compatibility(sample, side), frame, states)
+        found = assemble(compute_misfit(sample, side), frame, states)
         if public_images is not None:
             upright = states if height == width else states[states // 12 % 2 == 0]
-            pictures = _rebuilt(sample, found, side)
-            best = _most_alike(pictures, public_images, upright)
-            found = found.turned(best, frame)
+            pictures = _rebuild(sample, found, side)
+            best = _find_likeliest_state(pictures, public_images, upright)
+            found = found.turn(best, frame)
         self.blocks_, self.states_ = found
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        found = _rebuilt(ciphertexts, Arrangement(self.blocks_, self.states_), self.block_size_)
+        found = _rebuild(ciphertexts, Arrangement(self.blocks_, self.states_), self.block_size_)
         height, width = self.image_shape_[:2]
         return found[:, :height, :width]
 
@@ -148,37 +162,38 @@ class JigsawAttack(BaseAttack):
         self.block_size_ = self.block_size or 16
         self._steps = self.rotate, self.negate, self.shuffle_channels
         if isinstance(encryptor, EtCEncryptor):
-            self.block_size_ = self.block_size or encryptor._sub_block_size()
+            scheme = encryptor.scheme_
+            self.block_size_ = self.block_size or scheme.sub_block_size
             self._steps = (
-                self.rotate and encryptor.rotate,
-                self.negate and encryptor.negate,
-                self.shuffle_channels and encryptor.shuffle_channels,
+                self.rotate and scheme.rotate,
+                self.negate and scheme.negate,
+                self.shuffle_channels and scheme.shuffle_channels,
             )
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
         if not isinstance(encryptor, EtCEncryptor):
             return "it does not leave blocks whole, so there are no pieces."
-        if encryptor.grayscale:
+        if encryptor.scheme_.splits_colours:
             return "it cuts planes of an image, which do not continue each other, into blocks."
-        if encryptor.variant == "madono2020":
+        if not get_encryptor_tags(encryptor).recoverable:
             return "it overwrites channels of blocks, so that they do not continue each other."
-        if encryptor._sub_block_size() < 2:
+        if encryptor.scheme_.sub_block_size < 2:
             return "it permutes single pixels, and a piece needs two lines of them."
         return None
 
 
-def _rebuilt(
+def _rebuild(
     ciphertexts: NDArray[np.uint8], found: Arrangement, block_size: int
 ) -> NDArray[np.uint8]:
     pieces = np.stack([to_blocks(image, block_size) for image in ciphertexts], axis=1)
     laid = np.stack(
-        [in_state(pieces[block], state) for block, state in zip(*found, strict=True)], axis=1
+        [put_in_state(pieces[block], state) for block, state in zip(*found, strict=True)], axis=1
     )
     shape: ImageShape = ciphertexts.shape[1:]
     return np.stack([from_blocks(blocks, shape) for blocks in laid])
 
 
-def _most_alike(
+def _find_likeliest_state(
     pictures: NDArray[np.uint8], public_images: NDArray[np.uint8], states: NDArray[np.intp]
 ) -> int:
     """Find the state in which pictures are likeliest under a normal distribution of small images.
@@ -187,12 +202,14 @@ def _most_alike(
     """
     height, width = public_images.shape[1:3]
     pictures = pictures[:, :height, :width]
-    normal = LedoitWolf().fit(_small(public_images))
-    distances = [normal.mahalanobis(_small(in_state(pictures, state))).sum() for state in states]
+    normal = LedoitWolf().fit(_shrink(public_images))
+    distances = [
+        normal.mahalanobis(_shrink(put_in_state(pictures, state))).sum() for state in states
+    ]
     return int(states[int(np.argmin(distances))])
 
 
-def _small(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _shrink(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     for axis in (1, 2):
         parts = np.array_split(images, min(_PATCHES, images.shape[axis]), axis=axis)
         images = np.stack([part.mean(axis=axis) for part in parts], axis=axis)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ricsk.blocks import to_blocks
 
-__all__ = ["Arrangement", "assemble", "compatibility", "in_state", "states_of"]
+__all__ = ["Arrangement", "assemble", "compute_misfit", "list_states", "put_in_state"]
 
 # Sides of a block by their outward normal, (down, right): the right, lower, left and upper side.
 _NORMALS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
@@ -64,19 +64,19 @@ class Arrangement(NamedTuple):
     blocks: NDArray[np.intp]
     states: NDArray[np.intp]
 
-    def turned(self, state: int, frame: tuple[int, int]) -> Arrangement:
+    def turn(self, state: int, frame: tuple[int, int]) -> Arrangement:
         """Put the whole in another state; `frame`, in blocks, is square unless it stays upright."""
         grid = np.arange(len(self.blocks)).reshape(*frame, 1)
-        order = _symmetric(grid, _SYMMETRY[state]).ravel()
+        order = _apply_symmetry(grid, _SYMMETRY[state]).ravel()
         return Arrangement(self.blocks[order], _AFTER[state, self.states[order]])
 
 
-def states_of(rotate: bool, negate: bool, shuffle_channels: bool) -> NDArray[np.intp]:
+def list_states(rotate: bool, negate: bool, shuffle_channels: bool) -> NDArray[np.intp]:
     """List the states that blocks can be in, of 96; 0 leaves a block as it is.
 
     Examples
     --------
-    >>> len(states_of(True, True, True)), states_of(False, True, False).tolist()
+    >>> len(list_states(True, True, True)), list_states(False, True, False).tolist()
     (96, [0, 6])
     """
     there = (_SYMMETRY == 0) | rotate
@@ -85,15 +85,15 @@ def states_of(rotate: bool, negate: bool, shuffle_channels: bool) -> NDArray[np.
     return np.flatnonzero(there)
 
 
-def in_state(images: NDArray[np.uint8], state: int) -> NDArray[np.uint8]:
+def put_in_state(images: NDArray[np.uint8], state: int) -> NDArray[np.uint8]:
     """Turn, negate and recolour images or blocks, (..., height, width, channels)."""
-    images = _symmetric(images, _SYMMETRY[state])
+    images = _apply_symmetry(images, _SYMMETRY[state])
     if images.shape[-1] == 3:
         images = images[..., _ORDERS[_ORDER[state]]]
     return ~images if _NEGATED[state] else images
 
 
-def compatibility(ciphertexts: NDArray[np.uint8], block_size: int) -> NDArray[np.float32]:
+def compute_misfit(ciphertexts: NDArray[np.uint8], block_size: int) -> NDArray[np.float32]:
     r"""Say how badly block j in each state continues block i beyond each of its sides.
 
     The Mahalanobis gradient compatibility, symmetrised: with :math:`l_p, l'_p` the pixels of the
@@ -124,7 +124,8 @@ def compatibility(ciphertexts: NDArray[np.uint8], block_size: int) -> NDArray[np
         blocks = to_blocks(image, block_size) - 127.5
         n_blocks = len(blocks)
         near, next_to = (
-            np.stack([_line(blocks, side, depth) for side in range(4)], axis=1) for depth in (0, 1)
+            np.stack([_take_line(blocks, side, depth) for side in range(4)], axis=1)
+            for depth in (0, 1)
         )
         steps = near - next_to
         mean = steps.mean(axis=2, keepdims=True)
@@ -140,7 +141,9 @@ def compatibility(ciphertexts: NDArray[np.uint8], block_size: int) -> NDArray[np
         )
         fits = np.empty((n_blocks, 4, n_blocks, 8, 2, 6))
         for side, symmetry, order in product(range(4), range(8), range(6)):
-            line = _line(_symmetric(blocks, symmetry), (side + 2) % 4, 0)[..., orders[order]]
+            line = _take_line(_apply_symmetry(blocks, symmetry), (side + 2) % 4, 0)[
+                ..., orders[order]
+            ]
             squares = (line.swapaxes(1, 2) @ line).reshape(n_blocks, -1)
             quadratic, linear = np.split(ours[:, side], [channels**2], axis=1)
             even = quadratic @ squares.T + constant[:, side, np.newaxis]
@@ -171,7 +174,7 @@ def assemble(
     Parameters
     ----------
     misfit : ndarray, shape (n_blocks, 4, n_blocks, 96)
-        See `compatibility`.
+        See `compute_misfit`.
     frame : tuple of int
         Rows and columns of blocks.
     states : ndarray of int
@@ -179,9 +182,9 @@ def assemble(
     """
     allowed = np.full_like(misfit, np.inf)
     allowed[..., states] = misfit[..., states]
-    best = max(_spanning_parts(allowed, frame), key=len)
-    complete = [_filled(start, allowed, frame) for start in _placements(best, frame)]
-    cells = min(complete, key=lambda cells: _cost(cells, allowed))
+    best = max(_join_parts(allowed, frame), key=len)
+    complete = [_fill(start, allowed, frame) for start in _place_in_frame(best, frame)]
+    cells = min(complete, key=lambda cells: _add_up_misfit(cells, allowed))
     blocks, found = zip(*(cells[cell] for cell in sorted(cells)), strict=True)
     return Arrangement(np.array(blocks), np.array(found))
 
@@ -190,22 +193,22 @@ _Cells = dict[tuple[int, int], tuple[int, int]]
 """The block in each cell, (row, column), and its state."""
 
 
-def _spanning_parts(misfit: NDArray[np.float32], frame: tuple[int, int]) -> list[_Cells]:
+def _join_parts(misfit: NDArray[np.float32], frame: tuple[int, int]) -> list[_Cells]:
     """Join blocks while they fit; for each block, the part that it has ended in."""
     n_blocks = len(misfit)
     part_of: list[_Cells] = [{(0, 0): (block, 0)} for block in range(n_blocks)]
-    for block, side, other, state in _best_pairs(misfit):
+    for block, side, other, state in _rank_pairs(misfit):
         here, there = part_of[block], part_of[other]
         if here is there:
             continue
-        joined = _joined(here, there, block, side, other, state)
+        joined = _join(here, there, block, side, other, state)
         if joined is not None and _fits(joined, frame):
             for member, _ in joined.values():
                 part_of[member] = joined
     return part_of
 
 
-def _best_pairs(misfit: NDArray[np.float32]) -> Iterator[tuple[int, int, int, int]]:
+def _rank_pairs(misfit: NDArray[np.float32]) -> Iterator[tuple[int, int, int, int]]:
     """Go over (block, side, other block, its state), the surest first."""
     n_blocks = len(misfit)
     by_block = misfit.min(axis=3)
@@ -224,7 +227,7 @@ def _best_pairs(misfit: NDArray[np.float32]) -> Iterator[tuple[int, int, int, in
         yield tuple(pair)
 
 
-def _joined(
+def _join(
     here: _Cells, there: _Cells, block: int, side: int, other: int, state: int
 ) -> _Cells | None:
     """Add one part to another so that two blocks meet; None if blocks came on top of others."""
@@ -248,7 +251,7 @@ def _fits(cells: _Cells, frame: tuple[int, int]) -> bool:
     return bool(upright or (rows <= frame[1] and columns <= frame[0]))
 
 
-def _placements(part: _Cells, frame: tuple[int, int]) -> Iterator[_Cells]:
+def _place_in_frame(part: _Cells, frame: tuple[int, int]) -> Iterator[_Cells]:
     """Move a part to all places in the frame, a quarter turned if it does not fit otherwise."""
     for change in (0, 1):
         matrix = _MATRICES[change]
@@ -265,7 +268,7 @@ def _placements(part: _Cells, frame: tuple[int, int]) -> Iterator[_Cells]:
             return
 
 
-def _filled(start: _Cells, misfit: NDArray[np.float32], frame: tuple[int, int]) -> _Cells:
+def _fill(start: _Cells, misfit: NDArray[np.float32], frame: tuple[int, int]) -> _Cells:
     cells = dict(start)
     left = sorted(set(range(len(misfit))) - {block for block, _ in cells.values()})
     while left:
@@ -274,8 +277,8 @@ def _filled(start: _Cells, misfit: NDArray[np.float32], frame: tuple[int, int]) 
             if cell in cells:
                 continue
             costs = [
-                _beyond(misfit, cells[neighbour], side)[left]
-                for neighbour, side in _neighbours(cell)
+                _look_beyond(misfit, cells[neighbour], side)[left]
+                for neighbour, side in _list_neighbours(cell)
                 if neighbour in cells
             ]
             if costs:
@@ -287,7 +290,7 @@ def _filled(start: _Cells, misfit: NDArray[np.float32], frame: tuple[int, int]) 
     return cells
 
 
-def _beyond(
+def _look_beyond(
     misfit: NDArray[np.float32], content: tuple[int, int], side: int
 ) -> NDArray[np.float32]:
     """Give the misfit of all blocks in all states, as they lie, beyond a side of a laid block."""
@@ -295,27 +298,27 @@ def _beyond(
     return misfit[block, _SIDE_FROM[state, side]][:, _AFTER[_INVERSE[state]]]
 
 
-def _neighbours(cell: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int]]:
+def _list_neighbours(cell: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int]]:
     """Go over the four neighbours of a cell, with their side that the cell is at."""
     for side, (down, right) in enumerate(_NORMALS.tolist()):
         yield (cell[0] - down, cell[1] - right), side
 
 
-def _cost(cells: _Cells, misfit: NDArray[np.float32]) -> float:
+def _add_up_misfit(cells: _Cells, misfit: NDArray[np.float32]) -> float:
     return sum(
-        float(_beyond(misfit, cells[neighbour], side)[content])
+        float(_look_beyond(misfit, cells[neighbour], side)[content])
         for cell, content in cells.items()
-        for neighbour, side in _neighbours(cell)
+        for neighbour, side in _list_neighbours(cell)
         if neighbour in cells and side < 2
     )
 
 
-def _line(blocks: NDArray[np.float64], side: int, depth: int) -> NDArray[np.float64]:
+def _take_line(blocks: NDArray[np.float64], side: int, depth: int) -> NDArray[np.float64]:
     """Take the pixels along a side, (n_blocks, side, channels), downward or to the right."""
     at = -1 - depth if side < 2 else depth
     return blocks[:, :, at] if side % 2 == 0 else blocks[:, at]
 
 
-def _symmetric(images: NDArray, symmetry: int) -> NDArray:
+def _apply_symmetry(images: NDArray, symmetry: int) -> NDArray:
     images = np.rot90(images, symmetry % 4, axes=(-3, -2))
     return np.flip(images, axis=-2) if symmetry >= 4 else images

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.attacks.jigsaw._puzzle import in_state
+from ricsk.attacks.jigsaw._puzzle import put_in_state
 from ricsk.blocks import to_blocks
 
 __all__ = ["JigsawScores", "jigsaw_scores"]
@@ -27,7 +27,7 @@ class JigsawScores(NamedTuple):
     neighbour : float
         :math:`N_c`: pairs of adjacent blocks that are adjacent, in the same way, in the image.
     largest_component : float
-        :math:`L_c`: blocks in the largest part of which all such pairs are right.
+        :math:`L_c`: blocks in the largest part in which all such pairs are right.
     """
 
     direct: float
@@ -84,31 +84,33 @@ def jigsaw_scores(X_true: ArrayLike, X: ArrayLike, block_size: int) -> JigsawSco
             f"blocks of {block_size}×{block_size} pixels do not fill images of {height}×{width}."
         )
     frame = height // block_size, width // block_size
-    pieces = _pieces(true, block_size)
-    number = _numbers(pieces, pieces)
+    pieces = _cut_pieces(true, block_size)
+    number = _number_pieces(pieces, pieces)
     scores = []
     for symmetry, negated, order in product(range(8), range(2), range(6 if channels == 3 else 1)):
         if height != width and symmetry % 2:
             continue
-        picture = in_state(found, 12 * symmetry + 6 * negated + order)
-        scores.append(_scores(number, _numbers(_pieces(picture, block_size), pieces), frame))
+        picture = put_in_state(found, 12 * symmetry + 6 * negated + order)
+        scores.append(
+            _score(number, _number_pieces(_cut_pieces(picture, block_size), pieces), frame)
+        )
     return JigsawScores(*(float(best) for best in np.max(scores, axis=0)))
 
 
-def _pieces(images: NDArray[np.uint8], block_size: int) -> NDArray[np.int16]:
+def _cut_pieces(images: NDArray[np.uint8], block_size: int) -> NDArray[np.int16]:
     """Cut images into (n_blocks, values of the block in all images)."""
     blocks = np.stack([to_blocks(image, block_size) for image in images], axis=1)
     return blocks.reshape(len(blocks), -1).astype(np.int16)
 
 
-def _numbers(pieces: NDArray[np.int16], among: NDArray[np.int16]) -> NDArray[np.intp]:
+def _number_pieces(pieces: NDArray[np.int16], among: NDArray[np.int16]) -> NDArray[np.intp]:
     """Name each piece by the first one that it equals; -1 if there is none."""
     distances = np.stack([np.abs(among - piece).mean(axis=1) for piece in pieces])
     nearest = distances.argmin(axis=1)
     return np.where(distances.min(axis=1) <= _SAME, nearest, -1)
 
 
-def _scores(
+def _score(
     true: NDArray[np.intp], found: NDArray[np.intp], frame: tuple[int, int]
 ) -> tuple[float, float, float]:
     places = np.arange(len(true)).reshape(frame)

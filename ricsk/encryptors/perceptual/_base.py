@@ -1,33 +1,60 @@
-"""What the schemes share that permute an image's bytes or nibbles and XOR a mask."""
+"""Base of the encryptors that permute an image's bytes or nibbles and XOR a mask."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
-from typing import Any
+from abc import abstractmethod
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.exceptions import SmallKeySpaceWarning
-from ricsk.images import ImageBatch, ImageShape, describe
-from ricsk.keys import Keystream
+from ricsk.images import ImageBatch, ImageShape, check_images, describe
 from ricsk.pixelmap import PixelMap
 
+__all__ = ["PixelMapEncryptor"]
+
 # The least strength that NIST still accepts (SP 800-57 part 1 rev. 5, section 5.6.3).
-_ENOUGH_BITS = 112
+_MIN_BITS = 112
+# What may lie between a user's line and a warning.
+_INNER_PACKAGES = ("ricsk", "sklearn", "joblib")
 
 
 class PixelMapEncryptor(KeyedEncryptor):
-    """Base of the perceptual encryptions: one `PixelMap` for all images of a shape.
+    """Base of the perceptual encryptors: one `PixelMap` for all images of a shape.
 
-    A scheme gives the few lines that build the map from the key, and its number of keys.
+    Subclasses must define
+
+    - `_make_scheme`: say what the parameters mean for images of a shape;
+    - `_scheme_type`: the class of that value.
+
+    Once `fit` has made it, the scheme is asked, and the parameters are not.
+
+    Attributes
+    ----------
+    scheme_ : PixelMapScheme
+        How images are encrypted, but for the key.
+    pixel_map_ : PixelMap
+        What the key makes of it, as secret as the key itself. Neither pickles nor skops files hold
+        it; it is derived from the key again.
     """
 
-    # The map is as good as the key, so it is saved no more than a key by reference is.
-    _derived = frozenset({"_map"})
-    _map: PixelMap
+    _derived = frozenset({"pixel_map_"})
+    _scheme_type: ClassVar[type[PixelMapScheme]]
+
+    scheme_: PixelMapScheme
+    pixel_map_: PixelMap
+
+    @abstractmethod
+    def _make_scheme(self, image_shape: ImageShape) -> PixelMapScheme:
+        """Say what the parameters mean for images of a shape, or which of them contradict."""
 
     def key_space_bits(self, image_shape: tuple[int, ...] | None = None) -> float:
         """Count the different encryptions that the scheme has for one image shape.
@@ -50,87 +77,82 @@ class PixelMapEncryptor(KeyedEncryptor):
         ------
         ValueError
             If the scheme cannot encrypt images of that shape.
+        sklearn.exceptions.NotFittedError
+            Before `fit`, if no shape is given.
         """
         if image_shape is None:
-            shape = self.image_shape_in_
-        else:
-            height, width, channels = (*image_shape, 1)[:3]
-            shape = (height, width, channels)
-        return self._count_bits(self._mapped_shape(shape))
+            check_is_fitted(self)
+            return self.scheme_.count_bits()
+        shape = _read_shape(image_shape)
+        if hasattr(self, "scheme_"):
+            return replace(self.scheme_, image_shape=shape).count_bits()
+        self._validate_params()
+        return self._make_scheme(shape).count_bits()
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        self.ciphertext_shape_ = self._mapped_shape(batch.shape)
-        bits = self.key_space_bits()
-        if bits < _ENOUGH_BITS:
+        self.scheme_ = self._make_scheme(batch.shape)
+        self.ciphertext_shape_ = self.scheme_.ciphertext_shape
+        bits = self.scheme_.count_bits()
+        if bits < _MIN_BITS:
             warnings.warn(
                 f"{type(self).__name__} has only 2^{bits:.1f} different keys for images of "
-                f"{describe(batch.shape)}; below 2^{_ENOUGH_BITS} an adversary is expected to be "
-                "able to try them all. Use smaller blocks, more steps or larger images.",
+                f"{describe(batch.shape)}; below 2^{_MIN_BITS} an adversary is expected to be able "
+                "to try them all. Use smaller blocks, more steps or larger images.",
                 SmallKeySpaceWarning,
-                stacklevel=4,
+                stacklevel=_find_caller(),
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # Stored as plain values, a scheme needs no trust, and may get more options.
+        return {**state, "scheme_": asdict(self.scheme_)} if "scheme_" in state else state
+
+    def _restore(self) -> None:
+        self.scheme_ = self._scheme_type(**vars(self)["scheme_"])
+        super()._restore()
+
     def _derive_from_key(self) -> None:
-        self._map = self._make_map(self.ciphertext_shape_)
+        self.pixel_map_ = self.scheme_.make_map(self.key_)
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
-        return self._apply(self._map, self._to_mapped(batch.pixels))
+        images = self.scheme_.to_ciphertext_shape(self._round(batch.pixels))
+        return self._unround(self._apply(self.pixel_map_, images), batch.pixels.dtype)
 
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        return self._from_mapped(self._apply(self._map.inverse(), pixels))
+        images = self._apply(self.pixel_map_.inverse(), self._round(pixels))
+        return self._unround(self.scheme_.from_ciphertext_shape(images), pixels.dtype)
 
-    def _to_mapped(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Bring images into the form that the map is applied to."""
-        height, width, _ = self.image_shape_in_
-        full_height, full_width, _ = self._padded_shape(self.image_shape_in_)
-        if (height, width) == (full_height, full_width):
-            return pixels
-        borders = ((0, 0), (0, full_height - height), (0, full_width - width), (0, 0))
-        return np.pad(pixels, borders, mode="edge")
+    def _round(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Round floats to their 256 levels, unless the scheme can do with them as they are."""
+        if self.scheme_.splits_colours or not self.pixel_map_.only_negates:
+            return self.value_range_.to_uint8(pixels)
+        if not self.value_range_.learned:
+            self.value_range_.check(pixels)
+        return pixels
 
-    def _from_mapped(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Undo `_to_mapped`."""
-        height, width, _ = self.image_shape_in_
-        return pixels[:, :height, :width]
+    def _unround(self, pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        return pixels if pixels.dtype == dtype else self.value_range_.from_uint8(pixels, dtype)
 
     def _apply(self, pixel_map: PixelMap, pixels: NDArray[Any]) -> NDArray[Any]:
-        values = self.value_range_
-        if pixels.dtype != np.uint8 and pixel_map.only_negates:
-            if not values.learned:
-                values.check(pixels)
-            return pixel_map.on_floats(pixels, values.low, values.high)
-        return values.from_uint8(pixel_map(values.to_uint8(pixels)), pixels.dtype)
-
-    def _keystream(self, step: str, shape: ImageShape) -> Keystream:
-        """Draw the randomness of one step: another one for each scheme, step and image shape."""
-        return self.key_.keystream(step, b"".join(side.to_bytes(4, "little") for side in shape))
-
-    def _padded_shape(self, shape: ImageShape) -> ImageShape:
-        """Say how large an image is after padding, or why it cannot be encrypted."""
-        return shape
-
-    def _mapped_shape(self, shape: ImageShape) -> ImageShape:
-        """Say what shape the image has that the map is applied to."""
-        return self._padded_shape(shape)
-
-    def _make_map(self, shape: ImageShape) -> PixelMap:
-        raise NotImplementedError
-
-    def _count_bits(self, shape: ImageShape) -> float:
-        raise NotImplementedError
+        if pixels.dtype == np.uint8:
+            return pixel_map(pixels)
+        return pixel_map.on_floats(pixels, self.value_range_.low, self.value_range_.high)
 
     @property
     def _encryptor_tags(self) -> EncryptorTags:
         return EncryptorTags("ciphertexts", recoverable=self._why_not_recoverable() is None)
 
 
-def log2_factorial(n: int) -> float:
-    """Compute the binary logarithm of n!.
+def _read_shape(image_shape: tuple[int, ...]) -> ImageShape:
+    """Read a shape as that of flattened images is read."""
+    one = np.broadcast_to(np.uint8(0), (1, math.prod(image_shape)))
+    return check_images(one, image_shape=image_shape).shape
 
-    Examples
-    --------
-    >>> round(log2_factorial(4), 3)
-    4.585
-    """
-    return math.lgamma(n + 1) / math.log(2)
+
+def _find_caller() -> int:
+    """Find the `stacklevel` of the user's line, which a search or pipeline may be far away from."""
+    level, frame = 0, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER_PACKAGES:
+        level, frame = level + 1, frame.f_back
+    return level

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk.blocks import from_blocks, padded_to_blocks, to_blocks
-from ricsk.encryptors.perceptual._base import PixelMapEncryptor, log2_factorial
-from ricsk.images import ImageBatch, ImageShape
+from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
+from ricsk.encryptors.perceptual._base import PixelMapEncryptor
+from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
+from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 from ricsk.pixelmap import PixelMap
 
-__all__ = ["EtCEncryptor"]
+__all__ = ["EtCEncryptor", "EtCScheme"]
 
 
-class _Draws(NamedTuple):
+class _Choices(NamedTuple):
     """What the steps draw from, uniformly."""
 
     block_size: int
@@ -32,18 +35,159 @@ class _Draws(NamedTuple):
     negates_half: bool = False
 
 
-_DRAWS = {
-    None: _Draws(16),
+_CHOICES = {
+    None: _Choices(16),
     # Turned by 90° n times, then not mirrored, upside down, left to right, or both, for one n.
-    "fugokidi2023": _Draws(16, symmetries=(0, 7, 6, 1)),
+    "fugokidi2023": _Choices(16, symmetries=(0, 7, 6, 1)),
     # Turned, then mirrored upside down, left to right, or not at all; channels assigned in place.
-    "madono2020": _Draws(
+    "madono2020": _Choices(
         4,
         symmetries=(0, 1, 2, 3, 4, 5, 6, 7, 6, 7, 4, 5),
         channel_orders=((0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 1), (2, 2, 2), (2, 1, 2)),
         negates_half=True,
     ),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtCScheme(PixelMapScheme):
+    """What the parameters of an `EtCEncryptor` mean for images of one shape.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels of the images.
+    block_size, sub_block_size : int
+        Sides of the blocks and of what is rotated, negated and recoloured as a whole: the blocks
+        themselves, or their sub-blocks.
+    permute, rotate, negate, shuffle_channels, per_block_keys, grayscale, pad, variant
+        As for `EtCEncryptor`.
+    """
+
+    block_size: int = 16
+    sub_block_size: int = 16
+    permute: bool = True
+    rotate: bool = True
+    negate: bool = True
+    shuffle_channels: bool = True
+    per_block_keys: bool = True
+    grayscale: bool | Literal["ycbcr"] = False
+    pad: bool = False
+    variant: Literal["madono2020", "fugokidi2023"] | None = None
+
+    @property
+    def padded_shape(self) -> ImageShape:
+        """Height, width and channels of an image with its padding."""
+        return pad_to_blocks(self.image_shape, self.block_size, self.pad)
+
+    @property
+    def ciphertext_shape(self) -> ImageShape:
+        """Height, width and channels of a ciphertext."""
+        height, width, channels = self.padded_shape
+        return (channels * height, width, 1) if self.grayscale else (height, width, channels)
+
+    @property
+    def splits_colours(self) -> bool:
+        """Whether colours are converted, of 8-bit levels, before the map is applied."""
+        return bool(self.grayscale) and self.image_shape[-1] == 3
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks in a ciphertext."""
+        height, width, _ = self.ciphertext_shape
+        return (height // self.block_size) * (width // self.block_size)
+
+    @property
+    def n_sub_blocks(self) -> int:
+        """Number of sub-blocks in a block."""
+        return (self.block_size // self.sub_block_size) ** 2
+
+    def make_map(self, key: SecretKey) -> PixelMap:
+        """Derive from a key what is done to every image."""
+        shape = self.ciphertext_shape
+        parts = self._cut(np.arange(math.prod(shape)).reshape(shape))
+        if self.permute:
+            parts = parts[self.keystream(key, "etc/permute").permutation(self.n_blocks)]
+        if self.n_sub_blocks > 1:
+            order = self.keystream(key, "etc/sub-blocks").permutation(self.n_sub_blocks)
+            parts = parts[:, order]
+        parts = parts.reshape(-1, *parts.shape[2:])
+        if self.rotate:
+            parts = _turn(parts, self._draw(key, "etc/rotate", self._choices.symmetries))
+        if self.shuffle_channels and shape[-1] == 3:
+            orders = self._draw(key, "etc/channels", self._choices.channel_orders)
+            parts = np.take_along_axis(parts, orders[:, np.newaxis, np.newaxis], axis=3)
+        mask = np.zeros_like(parts, dtype=np.uint8)
+        if self.negate:
+            mask[self._draw_negated(key)] = 255
+        return PixelMap(self._paste(parts), self._paste(mask))
+
+    def count_bits(self) -> float:
+        """Count the different maps."""
+        choices, n_blocks, n_sub_blocks = self._choices, self.n_blocks, self.n_sub_blocks
+        n_draws = n_blocks if self.per_block_keys else n_sub_blocks
+        bits = log2_factorial(n_sub_blocks) + (log2_factorial(n_blocks) if self.permute else 0.0)
+        if self.rotate and self.sub_block_size > 1:
+            bits += n_draws * math.log2(len(set(choices.symmetries)))
+        if self.negate:
+            half = n_blocks // 2
+            bits += math.log2(math.comb(n_blocks, half)) if choices.negates_half else n_draws
+        if self.shuffle_channels and self.ciphertext_shape[-1] == 3:
+            bits += n_draws * math.log2(len(choices.channel_orders))
+        return bits
+
+    def to_ciphertext_shape(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Pad images, and put their colours into planes."""
+        padded = super().to_ciphertext_shape(images)
+        if not self.splits_colours:
+            return padded
+        planes = _to_planes(padded, self.grayscale == "ycbcr")
+        return np.moveaxis(planes, -1, 1).reshape(len(images), *self.ciphertext_shape)
+
+    def from_ciphertext_shape(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Undo `to_ciphertext_shape`."""
+        if self.splits_colours:
+            height, width, channels = self.padded_shape
+            planes = images.reshape(len(images), channels, height, width)
+            images = _from_planes(np.moveaxis(planes, 1, -1), self.grayscale == "ycbcr")
+        return super().from_ciphertext_shape(images)
+
+    @property
+    def _choices(self) -> _Choices:
+        return _CHOICES[self.variant]
+
+    def _draw(self, key: SecretKey, step: str, choices: Sequence[Any]) -> NDArray[Any]:
+        """Draw one of the choices for each part, block by block."""
+        stream = self.keystream(key, step)
+        if self.per_block_keys:
+            drawn = stream.integers(len(choices), self.n_blocks)
+        else:
+            drawn = np.tile(stream.integers(len(choices), self.n_sub_blocks), self.n_blocks)
+        return np.array(choices)[drawn]
+
+    def _draw_negated(self, key: SecretKey) -> NDArray[np.bool_]:
+        if self._choices.negates_half:
+            ranks = self.keystream(key, "etc/negate").permutation(self.n_blocks)
+            return ranks < self.n_blocks // 2
+        return self._draw(key, "etc/negate", (False, True))
+
+    # Blocks on top of each other are one tall image, which is cut once more.
+    @property
+    def _tall_shape(self) -> ImageShape:
+        side, channels = self.block_size, self.ciphertext_shape[-1]
+        return self.n_blocks * side, side, channels
+
+    def _cut(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Cut (height, width, channels) into (n_blocks, n_sub_blocks, side, side, channels)."""
+        tall = to_blocks(image, self.block_size).reshape(self._tall_shape)
+        parts = to_blocks(tall, self.sub_block_size)
+        return parts.reshape(self.n_blocks, self.n_sub_blocks, *parts.shape[1:])
+
+    def _paste(self, parts: NDArray[Any]) -> NDArray[Any]:
+        """Put parts together again, as the values of one image."""
+        tall = from_blocks(parts, self._tall_shape)
+        blocks = tall.reshape(-1, self.block_size, *tall.shape[1:])
+        return from_blocks(blocks, self.ciphertext_shape).ravel()
 
 
 class EtCEncryptor(PixelMapEncryptor):
@@ -60,10 +204,13 @@ class EtCEncryptor(PixelMapEncryptor):
 
     A classifier is trained on ciphertexts of one key and reads ciphertexts of that key.
 
-    What it protects, and from whom: a person who looks at a ciphertext, or an adversary who has
-    ciphertexts alone and no method to reassemble blocks, sees no picture. Jigsaw-puzzle solvers
-    reassemble blocks; whoever has a few pairs of images and ciphertexts of the same key reads the
-    key off them; and equal blocks give equal blocks, so images can be compared. It is no cipher.
+    What it protects, and from whom: a person who looks at a ciphertext sees no picture, and neither
+    does a ciphertext-only adversary who cannot reassemble blocks. Jigsaw-puzzle solvers can. A
+    known-plaintext adversary, with a few images and their ciphertexts under the same key, reads the
+    key off them. Equal blocks in one place have equal ciphertexts, so images can be compared. It is
+    not a cipher.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -73,7 +220,7 @@ class EtCEncryptor(PixelMapEncryptor):
         Side of the blocks in pixels. None takes the usual one: 16, the unit in which JPEG codes
         colour images; 8 for `grayscale`; 4 for ``variant="madono2020"``.
     permute, rotate, negate, shuffle_channels : bool, default=True
-        Which of the four steps are done. The last does nothing to grey images.
+        Which of the four steps are done. The last one does nothing to grey images.
     per_block_keys : bool, default=True
         Whether each block is rotated, negated and recoloured by its own draw. False does the same
         to all blocks: much weaker, but then a vision transformer whose patches are the blocks can
@@ -92,10 +239,10 @@ class EtCEncryptor(PixelMapEncryptor):
         differences, B − G, R − G), which decrypts exactly; "ycbcr" is the published one of JPEG,
         whose rounding costs up to a few levels of 255 on the way back.
     pad : bool, default=False
-        Whether images that the blocks do not fill are continued at the right and bottom with their
-        last pixels. Ciphertexts are then larger; `inverse_transform` cuts the border off again.
+        Whether images that the blocks do not fill are edge-padded at the right and bottom.
+        Ciphertexts are then larger; `inverse_transform` crops the images again.
     variant : {"madono2020", "fugokidi2023"}, optional
-        Published codes that deviate from the scheme, reproduced for comparison. "fugokidi2023", the
+        Published code that deviates from the scheme, reproduced for comparison. "fugokidi2023", the
         code of [1]_, draws rotation and mirroring from one seed, which leaves four of the eight
         symmetries. "madono2020" [3]_ negates exactly half of the blocks, draws symmetries
         unevenly, and overwrites channels while it reorders them, so that five of six orders lose
@@ -104,7 +251,7 @@ class EtCEncryptor(PixelMapEncryptor):
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, and their extreme values otherwise.
+        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -117,6 +264,12 @@ class EtCEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : EtCScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
@@ -126,11 +279,16 @@ class EtCEncryptor(PixelMapEncryptor):
     --------
     PrivateClassifier : An encryptor and a classifier as one estimator.
     adapt_to_key : Move a key into a vision transformer, without training.
+    LearnableEncryptor : Another block-wise scheme, which permutes nibbles within blocks.
+    PixelEncryptor : Negates and recolours pixels where they stand.
+    ricsk.attacks.JigsawAttack : Reassembles the blocks.
 
     Notes
     -----
-    uint8 images come back bit for bit. Floating-point images are permuted and negated as they are,
-    exact up to one rounding (``grayscale`` rounds them to 256 levels first).
+    uint8 images come back bit for bit, and so do floats that are 8-bit levels: ``k / 255`` on
+    [0, 1], or whole numbers on [0, 255]. Their ciphertexts are levels too. Other floats are
+    permuted and negated as they are, and come back up to one rounding in their dtype
+    (``grayscale`` rounds colour images to the 256 levels first).
 
     For N blocks there are :math:`N!\,8^N 2^N 6^N` keys; four blocks, as in a 32×32 image, make only
     2\ :sup:`31`, and `fit` warns. With ``per_block_keys=False`` there are
@@ -180,6 +338,9 @@ class EtCEncryptor(PixelMapEncryptor):
         "variant": [StrOptions({"madono2020", "fugokidi2023"}), None],
     }
 
+    _scheme_type = EtCScheme
+    scheme_: EtCScheme
+
     def __init__(
         self,
         key: SecretKey | bytes | str | PathLike[str] | None = None,
@@ -213,123 +374,47 @@ class EtCEncryptor(PixelMapEncryptor):
         self.value_range = value_range
         self.flatten = flatten
 
-    def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
+    def _make_scheme(self, image_shape: ImageShape) -> EtCScheme:
         if self.variant and (self.grayscale or not self.per_block_keys):
             raise ValueError(
                 f"variant={self.variant!r} reproduces a published code, which has neither "
                 "grayscale nor per_block_keys=False. Leave those out, or the variant."
             )
-        super()._fit_scheme(batch, y)
+        usual = 8 if self.grayscale else _CHOICES[self.variant].block_size
+        block_size = int(self.block_size or usual)
+        return EtCScheme(
+            image_shape=image_shape,
+            block_size=block_size,
+            sub_block_size=self._check_sub_block_size(block_size),
+            permute=self.permute,
+            rotate=self.rotate,
+            negate=self.negate,
+            shuffle_channels=self.shuffle_channels,
+            per_block_keys=self.per_block_keys,
+            grayscale=self.grayscale,
+            pad=self.pad,
+            variant=self.variant,
+        )
 
-    def _make_map(self, shape: ImageShape) -> PixelMap:
-        draws = _DRAWS[self.variant]
-        side, part_side = self._block_size(), self._sub_block_size()
-        blocks = to_blocks(np.arange(math.prod(shape)).reshape(shape), side)
-        n_blocks = len(blocks)
-        if self.permute:
-            blocks = blocks[self._keystream("etc/permute", shape).permutation(n_blocks)]
-
-        # The blocks stand on top of each other here, like one image, to be cut once more.
-        stack = blocks.reshape(-1, side, shape[-1])
-        parts = to_blocks(stack, part_side)
-        n_parts = len(parts) // n_blocks
-        if n_parts > 1:
-            order = self._keystream("etc/sub-blocks", shape).permutation(n_parts)
-            parts = parts.reshape(n_blocks, n_parts, -1)[:, order].reshape(parts.shape)
-
-        def draw(step: str, n_choices: int) -> NDArray[np.int64]:
-            stream = self._keystream(f"etc/{step}", shape)
-            if self.per_block_keys:
-                return stream.integers(n_choices, n_blocks)
-            return np.tile(stream.integers(n_choices, n_parts), n_blocks)
-
-        if self.rotate:
-            symmetry = np.take(draws.symmetries, draw("rotate", len(draws.symmetries)))
-            parts = _turned(parts, symmetry)
-        if self.shuffle_channels and shape[-1] == 3:
-            orders = np.take(draws.channel_orders, draw("channels", 6), axis=0)
-            parts = np.take_along_axis(parts, orders[:, np.newaxis, np.newaxis], axis=3)
-        mask = np.zeros_like(parts, dtype=np.uint8)
-        if self.negate and draws.negates_half:
-            stream = self._keystream("etc/negate", shape)
-            mask[stream.permutation(n_blocks) < n_blocks // 2] = 255
-        elif self.negate:
-            mask[draw("negate", 2) == 1] = 255
-
-        def to_image(parts: NDArray[Any]) -> NDArray[Any]:
-            blocks = from_blocks(parts, stack.shape).reshape(n_blocks, side, side, shape[-1])
-            return from_blocks(blocks, shape).ravel()
-
-        return PixelMap(to_image(parts), to_image(mask))
-
-    def _count_bits(self, shape: ImageShape) -> float:
-        draws = _DRAWS[self.variant]
-        height, width, channels = shape
-        side, part_side = self._block_size(), self._sub_block_size()
-        n_blocks = (height // side) * (width // side)
-        n_parts = (side // part_side) ** 2
-        n_draws = n_blocks if self.per_block_keys else n_parts
-        bits = log2_factorial(n_parts) + (log2_factorial(n_blocks) if self.permute else 0.0)
-        if self.rotate and part_side > 1:
-            bits += n_draws * math.log2(len(set(draws.symmetries)))
-        if self.negate:
-            half = n_blocks // 2
-            bits += math.log2(math.comb(n_blocks, half)) if draws.negates_half else n_draws
-        if self.shuffle_channels and channels == 3:
-            bits += n_draws * math.log2(len(draws.channel_orders))
-        return bits
-
-    def _block_size(self) -> int:
-        if self.block_size is not None:
-            return self.block_size
-        return 8 if self.grayscale else _DRAWS[self.variant].block_size
-
-    def _sub_block_size(self) -> int:
-        side = self._block_size()
+    def _check_sub_block_size(self, block_size: int) -> int:
         if self.sub_block_size is None:
-            return side
+            return block_size
         if self.per_block_keys:
             raise ValueError(
                 f"sub_block_size={self.sub_block_size} is for blocks that are all treated alike; "
                 "add per_block_keys=False, or leave sub_block_size out."
             )
-        if side % self.sub_block_size:
+        if block_size % self.sub_block_size:
             raise ValueError(
                 f"sub-blocks of {self.sub_block_size}×{self.sub_block_size} pixels do not fill "
-                f"blocks of {side}×{side}; take a sub_block_size that divides block_size."
+                f"blocks of {block_size}×{block_size}; take a sub_block_size that divides "
+                "block_size."
             )
-        return self.sub_block_size
-
-    def _padded_shape(self, shape: ImageShape) -> ImageShape:
-        return padded_to_blocks(shape, self._block_size(), self.pad)
-
-    def _mapped_shape(self, shape: ImageShape) -> ImageShape:
-        height, width, channels = self._padded_shape(shape)
-        return (channels * height, width, 1) if self.grayscale else (height, width, channels)
-
-    def _to_mapped(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        pixels = super()._to_mapped(pixels)
-        if not self._splits_colours():
-            return pixels
-        values = self.value_range_
-        planes = _to_planes(values.to_uint8(pixels), self.grayscale == "ycbcr")
-        stacked = np.moveaxis(planes, -1, 1).reshape(len(pixels), *self.ciphertext_shape_)
-        return values.from_uint8(stacked, pixels.dtype)
-
-    def _from_mapped(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        if self._splits_colours():
-            values = self.value_range_
-            height, width, channels = self._padded_shape(self.image_shape_in_)
-            stacked = values.to_uint8(pixels).reshape(len(pixels), channels, height, width)
-            image = _from_planes(np.moveaxis(stacked, 1, -1), self.grayscale == "ycbcr")
-            pixels = values.from_uint8(image, pixels.dtype)
-        return super()._from_mapped(pixels)
-
-    def _splits_colours(self) -> bool:
-        return bool(self.grayscale) and self.image_shape_in_[-1] == 3
+        return int(self.sub_block_size)
 
     def _why_not_recoverable(self) -> str | None:
-        if self.variant == "madono2020" and self.shuffle_channels:
+        options: EtCEncryptor | EtCScheme = self.scheme_ if hasattr(self, "scheme_") else self
+        if options.variant == "madono2020" and options.shuffle_channels:
             return (
                 "variant='madono2020' overwrites colour channels, so nothing brings the images "
                 "back. Use shuffle_channels=False or the scheme itself, variant=None."
@@ -337,7 +422,7 @@ class EtCEncryptor(PixelMapEncryptor):
         return None
 
 
-def _turned(blocks: NDArray[Any], symmetry: NDArray[Any]) -> NDArray[Any]:
+def _turn(blocks: NDArray[Any], symmetry: NDArray[Any]) -> NDArray[Any]:
     """Turn and mirror each (side, side, channels) block by its own symmetry of the square."""
     result = np.empty_like(blocks)
     for number in range(8):
@@ -350,7 +435,7 @@ def _turned(blocks: NDArray[Any], symmetry: NDArray[Any]) -> NDArray[Any]:
 def _to_planes(rgb: NDArray[np.uint8], jpeg: bool) -> NDArray[np.uint8]:
     """Separate brightness from colour, (n, height, width, 3) to the same shape."""
     if jpeg:
-        return _converted(rgb, "RGB", "YCbCr")
+        return _convert(rgb, "RGB", "YCbCr")
     red, green, blue = np.moveaxis(rgb.astype(np.int16), -1, 0)
     # Levels are taken modulo 256, so nothing is rounded away; 128 is grey.
     first, second = (blue - green + 128) & 255, (red - green + 128) & 255
@@ -360,13 +445,13 @@ def _to_planes(rgb: NDArray[np.uint8], jpeg: bool) -> NDArray[np.uint8]:
 def _from_planes(planes: NDArray[np.uint8], jpeg: bool) -> NDArray[np.uint8]:
     """Undo `_to_planes`: exactly, or up to JPEG's rounding."""
     if jpeg:
-        return _converted(planes, "YCbCr", "RGB")
+        return _convert(planes, "YCbCr", "RGB")
     luma, first, second = np.moveaxis(planes.astype(np.int16), -1, 0)
     green = luma - (first + second) // 4 + 64
     return np.stack([second + green - 128, green, first + green - 128], axis=-1).astype(np.uint8)
 
 
-def _converted(pixels: NDArray[np.uint8], old: str, new: str) -> NDArray[np.uint8]:
+def _convert(pixels: NDArray[np.uint8], old: str, new: str) -> NDArray[np.uint8]:
     n_samples, height, width, channels = pixels.shape
     tall = np.ascontiguousarray(pixels).reshape(n_samples * height, width, channels)
     size = (width, n_samples * height)

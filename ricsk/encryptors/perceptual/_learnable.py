@@ -3,20 +3,101 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk.blocks import from_blocks, padded_to_blocks, to_blocks
-from ricsk.encryptors.perceptual._base import PixelMapEncryptor, log2_factorial
+from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
+from ricsk.encryptors.perceptual._base import PixelMapEncryptor
+from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 from ricsk.pixelmap import PixelMap
 
-__all__ = ["LearnableEncryptor"]
+__all__ = ["LearnableEncryptor", "LearnableScheme"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnableScheme(PixelMapScheme):
+    """What the parameters of a `LearnableEncryptor` mean for images of one shape.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels of the images.
+    block_size, per_block_keys, scramble_blocks, reversal, pad
+        As for `LearnableEncryptor`.
+    """
+
+    block_size: int = 4
+    per_block_keys: bool = False
+    scramble_blocks: bool = False
+    reversal: Literal["from_key", "independent"] = "from_key"
+    pad: bool = False
+
+    @property
+    def padded_shape(self) -> ImageShape:
+        """Height, width and channels of an image with its padding."""
+        return pad_to_blocks(self.image_shape, self.block_size, self.pad)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks in a ciphertext."""
+        height, width, _ = self.ciphertext_shape
+        return (height // self.block_size) * (width // self.block_size)
+
+    @property
+    def n_nibbles(self) -> int:
+        """Number of nibbles in a block."""
+        return 2 * self.block_size**2 * self.image_shape[-1]
+
+    def make_map(self, key: SecretKey) -> PixelMap:
+        """Derive from a key what is done to every image."""
+        nibbles = self._number_nibbles()
+        order, mask = (np.broadcast_to(drawn, nibbles.shape) for drawn in self._draw(key))
+        index = np.take_along_axis(nibbles, order, axis=1)
+        if self.scramble_blocks:
+            places = self.keystream(key, "le/scramble").permutation(self.n_blocks)
+            index, mask = index[places], mask[places]
+        return PixelMap(self._paste(index), self._paste(mask), nibbles=True)
+
+    def count_bits(self) -> float:
+        """Count the different maps."""
+        bits = log2_factorial(self.n_nibbles)
+        if self.reversal == "independent":
+            # (2n − 1)!! = (2n)! / (2^n n!)
+            bits = log2_factorial(2 * self.n_nibbles) - self.n_nibbles - bits
+        bits *= self.n_blocks if self.per_block_keys else 1
+        return bits + (log2_factorial(self.n_blocks) if self.scramble_blocks else 0.0)
+
+    def _draw(self, key: SecretKey) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw order and mask of the nibbles, for each block or one for all: (n_draws, n)."""
+        n_draws = self.n_blocks if self.per_block_keys else 1
+        order = self.keystream(key, "le/permute").permutations(self.n_nibbles, n_draws)
+        if self.reversal == "from_key":
+            reverse = order > self.n_nibbles // 2
+        else:
+            drawn = self.keystream(key, "le/reverse").integers(2, order.size)
+            reverse = drawn.reshape(order.shape) == 1
+        return order, np.where(np.take_along_axis(reverse, order, axis=1) ^ reverse, 15, 0)
+
+    def _number_nibbles(self) -> NDArray[Any]:
+        """Give the place in the image of each nibble of each block, low ones first."""
+        n_bytes = math.prod(self.ciphertext_shape)
+        image = np.arange(n_bytes).reshape(self.ciphertext_shape)
+        low = to_blocks(image, self.block_size).reshape(self.n_blocks, -1)
+        return np.concatenate([low, low + n_bytes], axis=1)
+
+    def _paste(self, nibbles: NDArray[Any]) -> NDArray[Any]:
+        """Put blocks of nibbles together again, as the low and then the high ones of one image."""
+        side, shape = self.block_size, self.ciphertext_shape
+        halves = nibbles.reshape(self.n_blocks, 2, side, side, shape[-1])
+        return np.concatenate([from_blocks(halves[:, i], shape).ravel() for i in (0, 1)])
 
 
 class LearnableEncryptor(PixelMapEncryptor):
@@ -29,8 +110,10 @@ class LearnableEncryptor(PixelMapEncryptor):
     afterwards: ELE [2]_.
 
     What it protects, and from whom: a person who looks at a ciphertext. All images of a key undergo
-    the same linear map, so an adversary with pairs of images and ciphertexts solves for it; LE,
-    with one key for all blocks, falls to ciphertexts alone [3]_.
+    the same linear map, so a known-plaintext adversary solves for it; LE, with one key for all
+    blocks, falls to a ciphertext-only adversary [3]_.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -41,18 +124,19 @@ class LearnableEncryptor(PixelMapEncryptor):
     per_block_keys : bool, default=False
         Whether each block has a permutation and reversals of its own.
     scramble_blocks : bool, default=False
-        Whether the blocks are permuted at last.
+        Whether the blocks are permuted afterwards, the step that `EtCEncryptor` calls `permute`.
     reversal : {"from_key", "independent"}, default="from_key"
         How the places of reversal are chosen. "from_key" is the published code: where the
         permutation's value is above the middle. "independent" draws them, with probability ½.
     pad : bool, default=False
-        Whether images that the blocks do not fill are continued at the right and bottom with their
-        last pixels. Ciphertexts are then larger; `inverse_transform` cuts the border off again.
+        Whether images that the blocks do not fill are edge-padded at the right and bottom.
+        Ciphertexts are then larger; `inverse_transform` crops the images again.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
+        where the images of `fit` lie in it, [0, 255] where they hold whole numbers up to 255, and
+        their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -65,13 +149,28 @@ class LearnableEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : LearnableScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
         Column names, if `fit` was given a data frame.
 
+    See Also
+    --------
+    AdaptNetClassifier : Classifier made for ciphertexts of LE and ELE.
+    EtCEncryptor : Scrambles blocks, and leaves them compressible.
+    ricsk.attacks.LinearAttack : Reads the key off known plaintexts.
+
     Notes
     -----
+    uint8 images come back bit for bit, and so do floats that are 8-bit levels: ``k / 255`` on
+    [0, 1], or whole numbers on [0, 255].
+
     A block of M × M pixels in colour has :math:`n = 6 M^2` nibbles and n! keys. With independent
     reversals there are not :math:`n!\,2^n` different encryptions, as the number of keys suggests,
     but :math:`(2n - 1)!! = 1 \cdot 3 \cdots (2n - 1)`: reversing a whole cycle of the permutation
@@ -107,6 +206,9 @@ class LearnableEncryptor(PixelMapEncryptor):
         "pad": ["boolean"],
     }
 
+    _scheme_type = LearnableScheme
+    scheme_: LearnableScheme
+
     def __init__(
         self,
         key: SecretKey | bytes | str | PathLike[str] | None = None,
@@ -130,44 +232,12 @@ class LearnableEncryptor(PixelMapEncryptor):
         self.value_range = value_range
         self.flatten = flatten
 
-    def _make_map(self, shape: ImageShape) -> PixelMap:
-        n_bytes = math.prod(shape)
-        low_nibbles = to_blocks(np.arange(n_bytes).reshape(shape), self.block_size)
-        n_blocks, n_nibbles = len(low_nibbles), 2 * low_nibbles[0].size
-        low_nibbles = low_nibbles.reshape(n_blocks, -1)
-        nibbles = np.concatenate([low_nibbles, low_nibbles + n_bytes], axis=1)
-
-        n_draws = n_blocks if self.per_block_keys else 1
-        order = self._keystream("le/permute", shape).permutations(n_nibbles, n_draws)
-        if self.reversal == "from_key":
-            reverse = order > n_nibbles // 2
-        else:
-            drawn = self._keystream("le/reverse", shape).integers(2, n_draws * n_nibbles)
-            reverse = drawn.reshape(order.shape) == 1
-        mask = np.where(np.take_along_axis(reverse, order, axis=1) ^ reverse, 15, 0)
-
-        order, mask = (np.broadcast_to(drawn, nibbles.shape) for drawn in (order, mask))
-        index = np.take_along_axis(nibbles, order, axis=1)
-        if self.scramble_blocks:
-            places = self._keystream("le/scramble", shape).permutation(n_blocks)
-            index, mask = index[places], mask[places]
-
-        def to_image(units: np.ndarray) -> np.ndarray:
-            halves = units.reshape(n_blocks, 2, self.block_size, self.block_size, shape[-1])
-            return np.concatenate([from_blocks(halves[:, i], shape).ravel() for i in (0, 1)])
-
-        return PixelMap(to_image(index), to_image(mask), nibbles=True)
-
-    def _count_bits(self, shape: ImageShape) -> float:
-        height, width, channels = shape
-        n_blocks = (height // self.block_size) * (width // self.block_size)
-        n_nibbles = 2 * self.block_size**2 * channels
-        bits = log2_factorial(n_nibbles)
-        if self.reversal == "independent":
-            # (2n − 1)!! = (2n)! / (2^n n!)
-            bits = log2_factorial(2 * n_nibbles) - n_nibbles - bits
-        bits *= n_blocks if self.per_block_keys else 1
-        return bits + (log2_factorial(n_blocks) if self.scramble_blocks else 0.0)
-
-    def _padded_shape(self, shape: ImageShape) -> ImageShape:
-        return padded_to_blocks(shape, self.block_size, self.pad)
+    def _make_scheme(self, image_shape: ImageShape) -> LearnableScheme:
+        return LearnableScheme(
+            image_shape=image_shape,
+            block_size=int(self.block_size),
+            per_block_keys=self.per_block_keys,
+            scramble_blocks=self.scramble_blocks,
+            reversal=self.reversal,
+            pad=self.pad,
+        )

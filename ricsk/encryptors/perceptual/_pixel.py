@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import permutations
 from os import PathLike
 from typing import Any, ClassVar
@@ -10,11 +11,48 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
+from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 from ricsk.pixelmap import PixelMap
 
-__all__ = ["PixelEncryptor"]
+__all__ = ["PixelEncryptor", "PixelScheme"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelScheme(PixelMapScheme):
+    """What the parameters of a `PixelEncryptor` mean for images of one shape.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels of the images.
+    shuffle_channels : bool
+        As for `PixelEncryptor`.
+    """
+
+    shuffle_channels: bool = True
+
+    @property
+    def recolours(self) -> bool:
+        """Whether channels are put in another order."""
+        return self.shuffle_channels and self.image_shape[-1] == 3
+
+    def make_map(self, key: SecretKey) -> PixelMap:
+        """Derive from a key what is done to every image."""
+        height, width, channels = self.image_shape
+        index = np.arange(height * width * channels).reshape(-1, channels)
+        if self.recolours:
+            drawn = self.keystream(key, "pe/channels").integers(6, height * width)
+            orders = np.array(list(permutations(range(3))))[drawn]
+            index = np.take_along_axis(index, orders, axis=1)
+        mask = 255 * self.keystream(key, "pe/negate").integers(2, index.size)
+        return PixelMap(index.ravel(), mask)
+
+    def count_bits(self) -> float:
+        """Count the different maps."""
+        height, width, channels = self.image_shape
+        return height * width * (channels + (math.log2(6) if self.recolours else 0.0))
 
 
 class PixelEncryptor(PixelMapEncryptor):
@@ -24,9 +62,12 @@ class PixelEncryptor(PixelMapEncryptor):
     then the three channels of every pixel are put in one of their six orders [1]_. A classifier is
     trained on ciphertexts of one key and reads ciphertexts of that key.
 
-    What it protects, and from whom: a person who glances at a ciphertext. It falls to an adversary
-    with ciphertexts alone, who takes the smaller of each value and its negative or compares
-    neighbouring pixels [2]_, and one known image and its ciphertext give the key.
+    What it protects, and from whom: a person who glances at a ciphertext. It falls to a
+    ciphertext-only adversary, who takes the smaller of each value and its negative or compares
+    neighbouring pixels [2]_. To a known-plaintext adversary, one image and its ciphertext give the
+    key.
+
+    Read more in the :ref:`User Guide <guide-etc>`.
 
     Parameters
     ----------
@@ -38,7 +79,7 @@ class PixelEncryptor(PixelMapEncryptor):
         ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
     value_range : (float, float), optional
         Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, and their extreme values otherwise.
+        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
@@ -51,15 +92,28 @@ class PixelEncryptor(PixelMapEncryptor):
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
         Black and white of floating-point images.
+    scheme_ : PixelScheme
+        What the parameters mean for images of the fitted shape. It decides alone: a parameter that
+        is changed after `fit` acts at the next one.
+    pixel_map_ : PixelMap
+        What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
+        hold it; it is derived from the key again.
     n_features_in_ : int
         Height × width × channels.
     feature_names_in_ : ndarray of str
         Column names, if `fit` was given a data frame.
 
+    See Also
+    --------
+    EtCEncryptor : Scrambles blocks, and leaves them compressible.
+    ricsk.attacks.FRAttack : Undoes the scheme from ciphertexts alone.
+
     Notes
     -----
     There are :math:`2^{3HW} 6^{HW}` keys for H × W pixels in colour. uint8 images come back bit for
-    bit; floating-point images up to one rounding.
+    bit, and so do floats that are 8-bit levels: ``k / 255`` on [0, 1], or whole numbers on
+    [0, 255]. Their ciphertexts are levels too. Other floats come back up to one rounding in their
+    dtype.
 
     References
     ----------
@@ -83,6 +137,9 @@ class PixelEncryptor(PixelMapEncryptor):
         "shuffle_channels": ["boolean"],
     }
 
+    _scheme_type = PixelScheme
+    scheme_: PixelScheme
+
     def __init__(
         self,
         key: SecretKey | bytes | str | PathLike[str] | None = None,
@@ -98,17 +155,5 @@ class PixelEncryptor(PixelMapEncryptor):
         self.value_range = value_range
         self.flatten = flatten
 
-    def _make_map(self, shape: ImageShape) -> PixelMap:
-        height, width, channels = shape
-        index = np.arange(math.prod(shape)).reshape(-1, channels)
-        if self.shuffle_channels and channels == 3:
-            drawn = self._keystream("pe/channels", shape).integers(6, height * width)
-            orders = np.array(list(permutations(range(3))))[drawn]
-            index = np.take_along_axis(index, orders, axis=1)
-        mask = 255 * self._keystream("pe/negate", shape).integers(2, index.size)
-        return PixelMap(index.ravel(), mask)
-
-    def _count_bits(self, shape: ImageShape) -> float:
-        height, width, channels = shape
-        recoloured = self.shuffle_channels and channels == 3
-        return math.prod(shape) + (height * width * math.log2(6) if recoloured else 0.0)
+    def _make_scheme(self, image_shape: ImageShape) -> PixelScheme:
+        return PixelScheme(image_shape=image_shape, shuffle_channels=self.shuffle_channels)

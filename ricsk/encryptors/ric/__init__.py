@@ -1,5 +1,8 @@
 """RIC: images under noise-like adversarial examples, recoverable with the key."""
 
+from ricsk._publish import publish
 from ricsk.encryptors.ric._encryptor import RICEncryptor
 
 __all__ = ["RICEncryptor"]
+
+publish(globals())

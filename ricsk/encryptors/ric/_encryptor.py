@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections.abc import Sequence
-from importlib.resources import files
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal, Self
@@ -13,54 +10,49 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from tqdm import tqdm
 
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
-from ricsk.encryptors.ric._embedding import embed, extract, fits
+from ricsk.encryptors.ric._header import HEADER_BYTES, Header, NoHeader, Recipe, has_room
+from ricsk.encryptors.ric._masks import FixedMasks, MaskMaker, MaskSearch
+from ricsk.encryptors.ric._mixing import Mixing
+from ricsk.encryptors.ric._networks import (
+    NETWORKS,
+    dump_network,
+    load_network,
+    make_network,
+    read_pretrained,
+)
 from ricsk.encryptors.ric._training import RIC, train
 from ricsk.exceptions import TargetNotReachedError
-from ricsk.images import ImageBatch, ImageForm, describe
-from ricsk.keys import Keystream, SecretKey
-from ricsk.nae import (
-    ClassifierView,
-    ClassPatterns,
-    NoiseResult,
-    find_noise,
-    find_noise_by_queries,
-    find_patterns,
-)
-from ricsk.nn.ric import LightRIC, PublishedRIC
+from ricsk.images import ImageBatch, describe
+from ricsk.keys import SecretKey
+from ricsk.nae import ClassPatterns, find_patterns
 
 __all__ = ["RICEncryptor"]
 
-_NETWORKS: dict[str, type[RIC]] = {"light": LightRIC, "ric": PublishedRIC}
-_NONCE_BYTES = 12
-# The nonce, then the label and the number of passes, encrypted, two bytes each.
-_HEADER_BYTES = _NONCE_BYTES + 4
-# How masks are made, one nonce after the other, until the ciphertext is read as it should be: by
-# the pattern alone (0), or by a search that starts there, for so many times kappa.
-_ATTEMPTS = {
-    "pattern": (0, 0, 1, 2, 4, 8, 16),
-    "search": (1, 1, 2, 4, 8, 16),
-    "cw": (1, 1, 1, 1, 1),
+# What is tried for an image until the classifier reads its ciphertext as it reads the image. Each
+# attempt has a nonce of its own, and so its own noise, scrambling and mask: 0 adds the pattern to
+# the noise and nothing else, and any other number is how many times kappa a search aims at. Most
+# failures are bad luck, which another nonce mends; the others are images that show through the mask
+# as another class, and need larger margins. The attempts of "cw" are alike, because kappa is part
+# of its steps, and a ciphertext does not tell it. The first attempt that succeeds is taken, so that
+# ciphertexts stay the same if more attempts are added at the end, and only then.
+_ATTEMPTS: dict[str, tuple[float, ...]] = {
+    "pattern": (0, 0, 1, 2, 4, 8, *7 * (16,)),
+    "search": (1, 1, 2, 4, 8, *6 * (16,)),
+    "cw": 10 * (1,),
 }
-_MAX_PASSES = 150
-_MAX_QUERIES = 2000
-# What stands for kappa where the unit of the classifier's margins is probability, or not known.
-_QUERY_KAPPA = 0.1
 _CHUNK_VALUES = 1 << 18
 # How many of the images of `fit` patterns are tried on.
-_MOST_CONTENT = 1000
-# How far from mid-grey the values are that stand for an image under the mask in searches.
-_CONTRASTS = (0, 64, 127)
-
-# The key of what is random and no secret, but must be the same everywhere and in every version.
-_PUBLIC = SecretKey(bytes(32))
+_MAX_CONTENT = 1000
+# Where there is so little of the image in a ciphertext, less of it helps no more.
+_MAX_ALPHA = 0.95
 
 
 class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
@@ -70,51 +62,54 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     .. math:: y = (1 - \alpha)\, S(E(x)) + \alpha\, z
 
-    where z is a noise-like adversarial example, a mask of noise from the key that the classifier
-    reads as its own prediction of x; E is an encoder; and S scrambles pixels with a key of the
-    image's own. The untouched classifier then reads y as it reads x. With the key, z is made
-    again, :math:`S^{-1}((y - \alpha z) / (1 - \alpha))` is what the encoder saw up to rounding, and
-    a decoder brings x back [1]_. Every ciphertext is checked before it is returned.
+    where z is a noise-like adversarial example: a mask of noise from the key, which the classifier
+    reads as its own prediction of x. E is an encoder, and S scrambles the values with a key of the
+    image's own. The untouched classifier then reads y as it reads x. With the key, z is made again,
+    :math:`S^{-1}((y - \alpha z) / (1 - \alpha))` is what the encoder returned, up to rounding, and
+    a decoder recovers x [1]_.
 
-    What it protects, and from whom: nothing is hidden but by the noise on top, of which the
-    adversary knows the distribution, so this is no cipher. With ``scramble=False``, the published
-    scheme, a network that is trained on pairs of images and ciphertexts removes much of the noise.
-    With ``scramble=True`` what is left after that is a permuted and partly negated image, of which
-    the distribution of values still shows. The class pattern of ``solver="pattern"`` clips the
-    mask, so it shows more at the clipped values, and the class can be seen by design: the
-    ciphertext says the prediction to whoever has the classifier. ``nonce="fixed"`` uses one mask
-    per class for all images: the difference of two ciphertexts is then that of the images.
+    Security: this is not a cipher. Only the noise on top hides the image, and its distribution is
+    known. With ``scramble=False``, the published scheme, a network that is trained on pairs of
+    images and ciphertexts removes much of the noise. With ``scramble=True`` what remains then is a
+    permuted and partly negated image, whose distribution of values still shows. The class pattern
+    of ``solver="pattern"`` clips the mask, which exposes more at the clipped values. The class is
+    disclosed by design: anyone who has the classifier reads its prediction in the ciphertext.
+    ``nonce="fixed"`` uses one mask per class for all images, so that the difference of two
+    ciphertexts is that of the images.
 
     Parameters
     ----------
     key : SecretKey, bytes or path
         The secret: a `SecretKey`, 32 bytes, or the path of a key file.
     classifier : classifier, optional
-        Whose predictions are to be kept. It is cloned and fitted on the images of `fit`, or left
-        as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is fitted.
-        Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are searched by
-        queries.
+        The classifier whose predictions are kept. It is cloned and fitted on the images of `fit`,
+        or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is
+        fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
+        black boxes, and searched by queries.
     alpha : float, default=0.8
-        The weight of the mask, between 0 and 1. More of it hides more and recovers less.
+        The weight of the mask, between 0 and 1. A larger one hides more and recovers less.
     solver : {"pattern", "search", "cw"}, default="pattern"
-        How masks are found: a pattern for each class, found once in `fit`, added to the noise,
-        with a search for images that this fails on; a search for every image; or the solver of
-        [1]_. Only "pattern" can decrypt without the classifier, as long as no search was needed.
+        How masks are found: "pattern" adds to the noise a class-wise universal adversarial
+        perturbation, found once in `fit` (see `ricsk.nae.ClassPatterns`), and searches where that
+        is not enough; "search" searches for every image; "cw" is the solver of [1]_, after Carlini
+        and Wagner. Only "pattern" decrypts without the classifier, where no search was needed.
     amplitude : float, default=0.25
-        The largest change of a level by a pattern, as a fraction of 255. Larger patterns fail less
-        often, are found sooner, and show as a texture of the class in the noise.
+        The largest change of a level by a pattern, as a fraction of 255: the L∞ bound ε of
+        adversarial examples. Larger patterns fail less often, are found sooner, and show as a
+        texture of the class in the noise.
     kappa : float, default=5.0
-        The margin that patterns and searches aim at: the κ of eq. (13).
+        The margin that patterns and searches aim at: the confidence κ of Carlini and Wagner, as in
+        eq. (13). Searches by queries aim at 0.1 in the units of the classifier's scores instead.
     scramble : bool, default=True
-        Whether values are permuted and negated, by the key and the image's nonce, before mixing.
+        Whether values are permuted and negated before mixing, by the key and the image's nonce.
     nonce : {"content", "fixed"}, default="content"
-        Whether each image has a nonce of its own, derived from key and content, which travels in
-        the lowest bits of the ciphertext; or one mask serves for all images of a class, as in
+        "content" gives each image a nonce of its own, derived from key and content, which travels
+        in the lowest bits of the ciphertext; "fixed" uses one mask for all images of a class, as in
         [1]_.
     architecture : {"light", "ric"}, default="light"
         Small networks that start from the identity, or those of [1]_.
     weights : "pretrained" or None, default="pretrained"
-        Weights that come with the package, for "light" and every `alpha` and image size; or None to
+        Weights that ship with the package, for "light" and every `alpha` and image size; or None to
         train in `fit`.
     beta : float, default=10.0
         Weight of the recovery in training, the β of eq. (11).
@@ -134,7 +129,8 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
     verbose : int, default=0
-        Whether to show the progress of the training.
+        Whether to show progress on the standard error stream: of patterns, training, searches, and
+        the images that are encrypted.
 
     Attributes
     ----------
@@ -144,8 +140,22 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         The fitted classifier.
     classes_ : ndarray
         Its labels.
+    alpha_, solver_, amplitude_, kappa_, scramble_, nonce_, architecture_
+        The parameters in use, which are those of the last `fit`.
     patterns_ : ClassPatterns or None
         The pattern of each class. Public.
+    masks_ : MaskMaker or FixedMasks
+        Makes the masks: ``find`` new ones, or ``make`` those of `read_recipe` again. As secret as
+        the key, and never stored.
+    mixing_ : Mixing
+        Can ``hide`` images under masks, and ``reveal`` them. As secret as the key, and not stored.
+    network_weights_ : bytes
+        The weights of encoder and decoder, in the safetensors format. Public.
+    fixed_passes_ : dict
+        With ``nonce="fixed"``: how many passes the search for the mask of each class took, by the
+        `key_id` of the key in use. Public.
+    losses_ : list of float
+        With ``weights=None``: the mean training loss of each epoch.
     image_shape_in_, ciphertext_shape_ : tuple of int
         Height, width and channels of images and of ciphertexts.
     value_range_ : ValueRange
@@ -155,9 +165,28 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     feature_names_in_ : ndarray of str
         Column names, if `fit` was given a data frame.
 
+    See Also
+    --------
+    SealedEncryptor : Authenticated encryption and exact recovery, which a classifier reads as well.
+    ricsk.nae.find_noise : The searches.
+    ricsk.attacks.brute_force_bound : Guessed keys, measured.
+
     Notes
     -----
-    The published networks train one E and D for one α; the light ones are told α. With E and D the
+    Every ciphertext is checked before it is returned: the classifier's own ``predict`` on the very
+    array that `transform` returns gives the label that it gives to the image. Where a mask fails,
+    others are tried, with other nonces and searches for larger margins, a fixed number for each
+    image; with ``nonce="fixed"`` there are no others. Where all fail, `transform` raises
+    `TargetNotReachedError`, which names the images and returns none of the batch. Such images are
+    rare at the default `alpha`, and common where the mask is weak: then take a larger `alpha`, or
+    encrypt the other images alone. In `sklearn.model_selection.GridSearchCV` the fold that holds
+    one has no score.
+
+    Decryption is not authenticated: a ciphertext that was changed, or another key, gives some other
+    image instead of an error. Only floating-point ciphertexts that are not among the 256 levels any
+    more are refused, because their lowest bits have lost the nonce.
+
+    The published networks train one E and D for one α; the light ones are given α. With E and D the
     identity, rounding alone leaves an error that is uniform over :math:`1 / (1 - \alpha)` levels.
 
     The nonce depends on key, image, label and `alpha`: two ciphertexts of one image with one mask
@@ -170,21 +199,35 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     Examples
     --------
+    The classifier is trained on plain images, and reads the ciphertexts without having seen one:
+
     >>> from sklearn.frozen import FrozenEstimator
     >>> from sklearn.linear_model import LogisticRegression
     >>> from ricsk import RICEncryptor, SecretKey
     >>> from ricsk.datasets import load_digits
     >>> from ricsk.metrics import psnr
     >>> X, y = load_digits(size=16)
-    >>> X = X.reshape(len(X), -1)
-    >>> classifier = LogisticRegression(max_iter=1000).fit(X[:1000] / 255.0, y[:1000])
+    >>> flat = X.reshape(len(X), -1) / 255.0
+    >>> classifier = LogisticRegression(max_iter=1000).fit(flat[:1000], y[:1000])
     >>> encryptor = RICEncryptor(
     ...     SecretKey.generate(), FrozenEstimator(classifier), image_shape=(16, 16)
-    ... ).fit(X[:1000] / 255.0)
-    >>> C = encryptor.transform(X[1000:1050] / 255.0)
-    >>> bool((classifier.predict(C) == classifier.predict(X[1000:1050] / 255.0)).all())
+    ... ).fit(flat[:1000])
+    >>> C = encryptor.transform(flat[1000:1050])
+    >>> bool((classifier.predict(C) == classifier.predict(flat[1000:1050])).all())
     True
-    >>> bool(psnr(X[1000:1050] / 255.0, encryptor.inverse_transform(C)).mean() > 40)
+    >>> bool(psnr(flat[1000:1050], encryptor.inverse_transform(C)).mean() > 40)
+    True
+
+    In a pipeline, another classifier learns from the ciphertexts what the encryptor's own one
+    predicts. Those of scikit-learn take flat samples, so images need ``flatten=True``:
+
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.pipeline import Pipeline
+    >>> encryptor = RICEncryptor(
+    ...     SecretKey.generate(), LogisticRegression(max_iter=1000), flatten=True
+    ... )
+    >>> pipeline = Pipeline([("enc", encryptor), ("clf", LogisticRegression(max_iter=1000))])
+    >>> bool(cross_val_score(pipeline, X[:300], y[:300], cv=3).mean() > 0.8)
     True
     """
 
@@ -197,7 +240,7 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         "kappa": [Interval(Real, 0, None, closed="left")],
         "scramble": ["boolean"],
         "nonce": [StrOptions({"content", "fixed"})],
-        "architecture": [StrOptions(set(_NETWORKS))],
+        "architecture": [StrOptions(set(NETWORKS))],
         "weights": [StrOptions({"pretrained"}), None],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "epochs": [Interval(Integral, 1, None, closed="left")],
@@ -208,9 +251,13 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         "verbose": ["verbose"],
     }
 
-    _derived = GuidedEncryptor._derived | {"_fixed_masks"}
+    _derived = GuidedEncryptor._derived | {"_network", "_header", "masks_", "mixing_"}
 
     patterns_: ClassPatterns | None
+    fixed_passes_: dict[str, NDArray[np.int64]]
+    masks_: MaskMaker | FixedMasks
+    mixing_: Mixing
+    _header: Header | NoHeader
     _network: RIC
 
     def __init__(
@@ -292,39 +339,37 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
+        self._check_parameters(batch)
+        self.alpha_, self.kappa_, self.amplitude_ = self.alpha, self.kappa, self.amplitude
+        self.solver_, self.scramble_, self.nonce_ = self.solver, self.scramble, self.nonce
+        self.architecture_ = self.architecture
+        self.shows_progress_ = bool(self.verbose)
+        self._fit_classifier(batch, y)
+        levels = self.value_range_.to_uint8(batch.pixels)
+        self._reader.check(levels)
+        self.patterns_ = self._fit_patterns(levels) if self.solver == "pattern" else None
+        self.fixed_passes_ = {}
+        self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
+        self._network = load_network(self.architecture_, self.network_weights_)
+
+    def _check_parameters(self, batch: ImageBatch) -> None:
         if self.weights == "pretrained" and self.architecture != "light":
             raise ValueError(
                 f"there are no pretrained weights for architecture={self.architecture!r}; set "
                 "weights=None to train it in fit, or take architecture='light'."
             )
-        if self.nonce == "content" and not fits(self.n_features_in_, _HEADER_BYTES):
+        if self.nonce == "content" and not has_room(batch.shape):
             raise ValueError(
                 f"images of {describe(batch.shape)} are too small to carry a nonce, which needs "
-                f"{8 * _HEADER_BYTES} values. Use larger images, or nonce='fixed', one mask for "
-                "all images of a class."
+                f"{8 * HEADER_BYTES} values. Use larger images, or nonce='fixed', one mask for all "
+                "images of a class."
             )
-        self._fit_classifier(batch, y)
-        levels = self.value_range_.to_uint8(batch.pixels)
-        self._reader.check(levels)
-        self.patterns_ = self._fit_patterns(levels) if self.solver == "pattern" else None
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._network = _NETWORKS[self.architecture]()
-        if self.weights == "pretrained":
-            stored = files("ricsk") / "weights" / "ric_light.safetensors"
-            self._network.load_state_dict(load_safetensors(stored.read_bytes()))
-        if self.nonce == "fixed":
-            self.fixed_passes_ = self._make_fixed_masks(None)
-        if self.weights is None:
-            self._train(levels, seed)
-        self._network.double().eval()
 
     def _fit_patterns(self, levels: NDArray[np.uint8]) -> ClassPatterns | None:
         if self._reader.view is None:
             return None
-        content = levels[:_MOST_CONTENT]
-        if self.scramble:
+        content = levels[:_MAX_CONTENT].copy()
+        if self.scramble_:
             # Like what lies under masks; public, so not by the key.
             rng = np.random.default_rng(0)
             shuffled = rng.permuted(content.reshape(len(content), -1), axis=1)
@@ -333,26 +378,22 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         return find_patterns(
             self._reader,
             self.image_shape_in_,
-            amplitude=self.amplitude,
-            kappa=self.kappa,
+            amplitude=self.amplitude_,
+            kappa=self.kappa_,
             content=content,
+            verbose=self.shows_progress_,
         )
 
-    def _make_fixed_masks(self, passes: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Make the one mask of each class, and return how many passes it took."""
-        labels = np.arange(len(self.classes_))
-        nonces = [bytes(_NONCE_BYTES)] * len(labels)
-        effort = _ATTEMPTS[self.solver][0]
-        self._fixed_masks, passes = self._masks(nonces, labels, effort=effort, passes=passes)
-        return passes
-
-    def _train(self, levels: NDArray[np.uint8], seed: int) -> None:
+    def _train(self, levels: NDArray[np.uint8]) -> bytes:
+        """Train the networks, and return their weights."""
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        network = make_network(self.architecture_, seed)
         labels = self._reader.predict(levels)
-        patterns = self.patterns_
-        shape = self.image_shape_in_
-        fixed = torch.from_numpy(self._fixed_masks) if self.nonce == "fixed" else None
+        patterns, shape = self.patterns_, self.image_shape_in_
+        masks = self._make_masks()
+        fixed = torch.from_numpy(masks.masks) if isinstance(masks, FixedMasks) else None
 
-        def masks(targets: Tensor) -> Tensor:
+        def draw_masks(targets: Tensor) -> Tensor:
             if fixed is not None:
                 return fixed[targets.cpu()].float()
             noise = torch.randint(256, (len(targets), *shape), dtype=torch.uint8).numpy()
@@ -365,15 +406,16 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         view = self._reader.make_view()
         self.losses_ = train(
-            self._network,
-            levels,
+            network,
+            # torch reads neither reversed axes nor, without a warning, read-only memory
+            np.require(levels, requirements=("C", "W")),
             labels,
             view=None if view is None else view.float().to(device),
-            masks=masks,
-            alpha=self.alpha,
-            scramble=self.scramble,
+            masks=draw_masks,
+            alpha=self.alpha_,
+            scramble=self.scramble_,
             beta=self.beta,
-            kappa=self.kappa,
+            kappa=self.kappa_,
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -381,258 +423,154 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
             seed=seed,
             verbose=self.verbose,
         )
+        return dump_network(network)
+
+    def _restore(self) -> None:
+        self._network = load_network(self.architecture_, self.network_weights_)
+        super()._restore()
+
+    def _derive_from_key(self) -> None:
+        self.mixing_ = Mixing(self.key_, self._network, self.alpha_, self.scramble_)
+        self.masks_ = self._make_masks()
+        if isinstance(self.masks_, FixedMasks):
+            self.fixed_passes_ = {self.key_.key_id: self.masks_.passes}
+            self._header = NoHeader(self.masks_.passes, self._reader.predict)
+        else:
+            self._header = Header(
+                self.key_,
+                self.image_shape_in_,
+                self.alpha_,
+                n_classes=len(self.classes_),
+                max_passes=self.masks_.search.max_passes,
+            )
+
+    def _make_masks(self) -> MaskMaker | FixedMasks:
+        search = MaskSearch(
+            self._reader,
+            self.image_shape_in_,
+            alpha=self.alpha_,
+            kappa=self.kappa_,
+            solver=self.solver_,
+            verbose=self.shows_progress_,
+        )
+        maker = MaskMaker(self.key_, self.image_shape_in_, self.patterns_, search)
+        if self.nonce_ == "content":
+            return maker
+        # Those of the key that they were found for are made again; another one needs its own.
+        passes = self.fixed_passes_.get(self.key_.key_id)
+        return FixedMasks(maker, len(self.classes_), self._attempts[0], passes)
+
+    @property
+    def _attempts(self) -> tuple[float, ...]:
+        attempts = _ATTEMPTS[self.solver_]
+        return attempts if self.nonce_ == "content" else attempts[:1]
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
-        values, pixels = self.value_range_, batch.pixels
-        parts = []
+        pixels = batch.pixels
         size = max(1, _CHUNK_VALUES // self.n_features_in_)
-        for start in range(0, len(pixels), size):
-            chunk = pixels[start : start + size]
-            self._reader.check_form(chunk, batch.form)
-            labels = self._reader.predict(chunk, batch.form)
-            levels, failed = self._encrypt_levels(values.to_uint8(chunk), labels, batch.form)
-            if len(failed):
-                named = ", ".join(str(start + i) for i in failed[:10])
-                raise TargetNotReachedError(
-                    f"{len(failed)} images of a batch of {len(chunk)} have no ciphertext that the "
-                    f"classifier reads as it reads them: X[{named}{', ...' * (len(failed) > 10)}]. "
-                    f"A larger alpha (now {self.alpha}), kappa or amplitude makes it easier; so "
-                    "does nonce='content'."
-                )
-            parts.append(levels)
-        return values.from_uint8(np.concatenate(parts), pixels.dtype)
+        parts = []
+        with tqdm(total=len(pixels), desc="images", disable=not self.shows_progress_) as bar:
+            for start in range(0, len(pixels), size):
+                chunk = replace(batch, pixels=pixels[start : start + size])
+                levels, failed = self._encrypt_chunk(chunk)
+                if len(failed):
+                    raise TargetNotReachedError(self._explain_failure(start + failed))
+                parts.append(levels)
+                bar.update(len(levels))
+        return self.value_range_.from_uint8(np.concatenate(parts), pixels.dtype)
 
-    def _encrypt_levels(
-        self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Encrypt images, and name those whose label did not survive."""
-        result = np.empty_like(levels)
+    def _encrypt_chunk(self, batch: ImageBatch) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Encrypt images to levels, and name those whose label did not survive."""
+        levels = self.value_range_.to_uint8(batch.pixels)
+        self._reader.check_form(batch.pixels, batch.form)
+        labels = self._reader.predict(batch.pixels, batch.form)
+        result = np.empty(levels.shape, np.uint8)
         pending = np.arange(len(levels))
-        efforts = _ATTEMPTS[self.solver]
-        for attempt, effort in enumerate(efforts if self.nonce == "content" else efforts[:1]):
+        for attempt, effort in enumerate(self._attempts):
             images, targets = levels[pending], labels[pending]
-            if self.nonce == "fixed":
-                nonces, passes = len(pending) * [bytes(_NONCE_BYTES)], None
-                masks = self._fixed_masks[targets]
-            else:
-                nonces = [self._nonce(*pair, attempt) for pair in zip(images, targets, strict=True)]
-                masks, passes = self._masks(nonces, targets, effort=effort)
-            exact = self._mix(images, masks, nonces)
-            if passes is None:
-                mixed = np.rint(exact).astype(np.uint8)
-            else:
-                mixed = self._with_header(exact, nonces, targets, passes)
-            kept = self._reader.predict(mixed, form) == targets
-            result[pending[kept]] = mixed[kept]
+            nonces = self._header.make_nonces(images, targets, attempt)
+            masks, recipe = self.masks_.find(nonces, targets, effort)
+            exact = self.mixing_.hide(images, masks, nonces)
+            candidates = self._header.write(exact, recipe)
+            kept = self._reader.predict(candidates, batch.form) == targets
+            result[pending[kept]] = candidates[kept]
             pending = pending[~kept]
             if not len(pending):
                 break
         return result, pending
 
-    def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        values = self.value_range_
-        size = max(1, _CHUNK_VALUES // self.n_features_in_)
-        levels = values.to_uint8(pixels)
-        chunks = (levels[start : start + size] for start in range(0, len(levels), size))
-        parts = [self._decrypt_levels(chunk) for chunk in chunks]
-        return values.from_uint8(np.concatenate(parts), pixels.dtype)
+    def _explain_failure(self, failed: NDArray[np.int64]) -> str:
+        """Say which images have no ciphertext, what was tried, and what can help."""
+        tried = len(self._attempts)
+        larger = {
+            "alpha": (self.alpha_, self.alpha_ < _MAX_ALPHA),
+            "amplitude": (self.amplitude_, self.patterns_ is not None and self.amplitude_ < 1),
+            "kappa": (self.kappa_, self._reader.view is not None),
+        }
+        changes = [
+            f"a larger {name} (now {value:g})"
+            for name, (value, can_help) in larger.items()
+            if can_help
+        ]
+        if self.nonce_ == "fixed" and has_room(self.image_shape_in_):
+            changes.append("nonce='content', which tries more than one mask")
+        fit = f"Fit with {' or '.join(changes)}; or leave" if changes else "Leave"
+        return (
+            f"{_name_images(failed)} {'has' if len(failed) == 1 else 'have'} no ciphertext that "
+            f"the classifier reads as it reads the image, after {tried} attempt{'s' * (tried > 1)} "
+            f"for each. {fit} these images out."
+        )
 
-    def _decrypt_levels(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if self.nonce == "fixed":
-            nonces = len(levels) * [bytes(_NONCE_BYTES)]
-            masks = self._fixed_masks[self._reader.predict(levels)]
-        else:
-            nonces, labels, passes = self._read_header(levels)
-            masks, _ = self._masks(nonces, labels, passes=passes)
-        return np.rint(self._unmask(levels, masks, nonces)).astype(np.uint8)
+    def read_recipe(self, X: ArrayLike) -> Recipe:
+        """Read what the masks of ciphertexts are made of.
 
-    def _unmask(
-        self, levels: NDArray[np.uint8], masks: NDArray[Any], nonces: Sequence[bytes]
-    ) -> NDArray[np.float64]:
-        """Take masks off, unscramble and decode: eqs. (9) and (10); levels on 0..255, unrounded."""
-        weight = self.alpha
-        u = (levels - weight * masks.astype(np.float64)) / (255 * (1 - weight))
-        if self.scramble:
-            hidden = u.reshape(len(u), -1)
-            order, negated = self._scramblings(nonces)
-            shown = np.empty_like(hidden)
-            np.put_along_axis(shown, order, np.where(negated, 1 - hidden, hidden), axis=1)
-            u = shown.reshape(u.shape)
-        with torch.inference_mode():
-            weights = torch.full((len(u),), weight, dtype=torch.float64)
-            x = self._network.decode(_channels_first(u), weights)
-        return 255 * x.permute(0, 2, 3, 1).clamp(0, 1).numpy()
+        Parameters
+        ----------
+        X : array-like
+            Ciphertexts as `transform` returned them.
 
-    def _mix(
-        self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
-    ) -> NDArray[np.float64]:
-        """Encode, scramble and mask: eq. (5), with the scrambling; levels on 0..255."""
-        with torch.inference_mode():
-            x, z = _channels_first(levels / 255), _channels_first(masks / 255)
-            e = self._network.encode(x, z).permute(0, 2, 3, 1).numpy()
-        if self.scramble:
-            order, negated = self._scramblings(nonces)
-            hidden = np.take_along_axis(e.reshape(len(e), -1), order, axis=1)
-            e = np.where(negated, 1 - hidden, hidden).reshape(levels.shape)
-        return np.clip((1 - self.alpha) * 255 * e + self.alpha * masks, 0, 255)
+        Returns
+        -------
+        Recipe
+            With the `nonces`, the `labels` as positions in `classes_`, and the `passes` of the
+            search. ``masks_.make`` makes the masks of it.
 
-    def _masks(
-        self,
-        nonces: Sequence[bytes],
-        labels: NDArray[np.int64],
-        *,
-        effort: float = 0,
-        passes: NDArray[np.int64] | None = None,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Make noise that is read as the labels, and say how many passes it took.
-
-        Zero passes give noise and pattern alone; with `passes` no rule stops the search.
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold ciphertexts of the fitted shape.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
         """
-        key = self.key_
-        shape = self.image_shape_in_
-        noise = np.stack([key.keystream("ric/noise", nonce).uint8(shape) for nonce in nonces])
-        if self.patterns_ is not None:
-            noise = self.patterns_.apply(noise, labels)
-        if passes is None and effort == 0 and self.patterns_ is not None:
-            passes = np.zeros(len(noise), np.int64)
-        searched = np.arange(len(noise)) if passes is None else np.flatnonzero(passes)
-        used = np.zeros(len(noise), np.int64)
-        if len(searched):
-            given = None if passes is None else passes[searched]
-            streams = [key.keystream("ric/queries", nonces[int(i)]) for i in searched]
-            found = self._search(noise[searched], labels[searched], streams, max(effort, 1), given)
-            noise[searched], used[searched] = found.pixels, found.passes
-        return noise, used
+        check_is_fitted(self)
+        return self._header.read(self._read_levels(self._read_ciphertexts(X).pixels))
 
-    def _search(
-        self,
-        start: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        streams: list[Keystream],
-        effort: float,
-        passes: NDArray[np.int64] | None,
-    ) -> NoiseResult:
-        if self._reader.view is None:
-            return find_noise_by_queries(
-                self._score,
-                start,
-                labels,
-                streams,
-                kappa=_QUERY_KAPPA * effort,
-                max_passes=_MAX_QUERIES,
-                passes=passes,
+    def _read_levels(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        """Bring ciphertexts to levels; refuse floats that have lost their lowest bits."""
+        values = self.value_range_
+        levels = values.to_uint8(pixels)
+        lost = np.flatnonzero(~values.are_levels(pixels))
+        if self.nonce_ == "content" and len(lost):
+            raise ValueError(
+                f"{_name_images(lost)} {'holds' if len(lost) == 1 else 'hold'} values that are not "
+                f"among the 256 levels from {values.low:g} to {values.high:g}, as those of "
+                "ciphertexts are: the nonce in their lowest bits is lost. Pass what transform "
+                "returned, neither scaled nor resized nor compressed with loss."
             )
-        published = self.solver == "cw"
-        return find_noise(
-            self._reader.view
-            if published
-            else _MixedView(self._reader.view, self.alpha, self._content()),
-            start,
-            labels,
-            solver="cw" if published else "search",
-            kappa=self.kappa * effort,
-            max_passes=_MAX_PASSES,
-            passes=passes,
-        )
+        return levels
 
-    def _content(self) -> NDArray[np.int64]:
-        """Make what stands for the unknown image when masks are searched for and made again."""
-        signs = _PUBLIC.keystream("ric/content").integers(2, (3, *self.image_shape_in_))
-        contrasts = np.reshape(_CONTRASTS, (-1, 1, 1, 1))
-        return np.where(signs, 128 + contrasts, 127 - contrasts)
+    def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        levels = self._read_levels(pixels)
+        size = max(1, _CHUNK_VALUES // self.n_features_in_)
+        chunks = (levels[start : start + size] for start in range(0, len(levels), size))
+        parts = [self._decrypt_chunk(chunk) for chunk in chunks]
+        return self.value_range_.from_uint8(np.concatenate(parts), pixels.dtype)
 
-    def _score(self, masks: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Ask the classifier what it makes of masks, mixed as they will be with an image."""
-        weight = self.alpha
-        mixtures = (
-            np.rint(weight * masks + (1 - weight) * other).astype(np.uint8)
-            for other in self._content()
-        )
-        return np.mean([self._reader.scores(mixed) for mixed in mixtures], axis=0)
-
-    def _nonce(self, image: NDArray[np.uint8], label: np.int64, attempt: int) -> bytes:
-        """Derive a nonce from all that a mask must not be shared between."""
-        context = struct.pack("<4sIHd", b"ric1", attempt, label, self.alpha)
-        context += np.array(image.shape, "<u4").tobytes() + image.tobytes()
-        # The hash keeps what the key derivation reads short.
-        digest = hashlib.sha256(context).digest()
-        return self.key_.derive("ric/nonce", digest, _NONCE_BYTES)
-
-    def _scramblings(self, nonces: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Draw a permutation and signs for each image, (n, n_values) both."""
-        streams = [self.key_.keystream("ric/scramble", nonce) for nonce in nonces]
-        orders = np.stack([stream.permutation(self.n_features_in_) for stream in streams])
-        signs = np.stack([stream.integers(2, self.n_features_in_) for stream in streams])
-        return orders, signs == 1
-
-    def _header_places(self) -> NDArray[np.int64]:
-        shape = np.array(self.image_shape_in_, "<u4").tobytes()
-        return self.key_.keystream("ric/places", shape).permutation(self.n_features_in_)
-
-    def _header_masks(self, nonces: Sequence[bytes]) -> NDArray[np.uint8]:
-        return np.stack([self.key_.keystream("ric/header", nonce).uint8(4) for nonce in nonces])
-
-    def _with_header(
-        self,
-        exact: NDArray[np.float64],
-        nonces: Sequence[bytes],
-        labels: NDArray[np.int64],
-        passes: NDArray[np.int64],
-    ) -> NDArray[np.uint8]:
-        numbers = np.stack([labels, passes], axis=1).astype("<u2").view(np.uint8)
-        clear = np.stack([np.frombuffer(nonce, np.uint8) for nonce in nonces])
-        header = np.concatenate([clear, numbers ^ self._header_masks(nonces)], axis=1)
-        flat = exact.reshape(len(exact), -1)
-        return embed(flat, header, self._header_places()).reshape(exact.shape)
-
-    def _read_header(
-        self, levels: NDArray[np.uint8]
-    ) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64]]:
-        flat = levels.reshape(len(levels), -1)
-        header = extract(flat, _HEADER_BYTES, self._header_places())
-        nonces = [row.tobytes() for row in header[:, :_NONCE_BYTES]]
-        numbers = np.ascontiguousarray(header[:, _NONCE_BYTES:]) ^ self._header_masks(nonces)
-        labels, passes = numbers.view("<u2").astype(np.int64).T
-        # Under a wrong key the numbers mean nothing: keep them from naming no class, or from
-        # asking for more work than any ciphertext does.
-        most = _MAX_QUERIES if self._reader.view is None else _MAX_PASSES
-        return nonces, labels % len(self.classes_), np.where(passes <= most, passes, 0)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        network = state.pop("_network", None)
-        if network is not None:
-            state["network_weights_"] = save_safetensors(network.state_dict())
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        weights = state.pop("network_weights_", None)
-        if weights is not None:
-            network = _NETWORKS[state["architecture"]]().double().eval()
-            network.load_state_dict(load_safetensors(weights))
-            state["_network"] = network
-        super().__setstate__(state)
-
-    def _derive_from_key(self) -> None:
-        if self.nonce == "fixed":
-            self._make_fixed_masks(self.fixed_passes_)
+    def _decrypt_chunk(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        recipe = self._header.read(levels)
+        masks = self.masks_.make(recipe)
+        return np.rint(self.mixing_.reveal(levels, masks, recipe.nonces)).astype(np.uint8)
 
 
-class _MixedView(ClassifierView):
-    """A view of masks as they are in mixtures with content: its margin is the least of these."""
-
-    def __init__(self, view: ClassifierView, alpha: float, content: NDArray[Any]) -> None:
-        super().__init__(view.body, view.probabilistic)
-        self.view = view
-        self.alpha = alpha
-        self.content = torch.from_numpy(content.astype(np.float64))
-
-    def margins(self, levels: Tensor, targets: Tensor) -> Tensor:
-        mixed = [self.alpha * levels + (1 - self.alpha) * other for other in self.content]
-        margins = self.view.margins(torch.cat(mixed), targets.repeat(len(mixed)))
-        return margins.view(len(mixed), -1).min(dim=0).values
-
-
-def _channels_first(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1)))
+def _name_images(indices: NDArray[np.int64]) -> str:
+    return f"X[{', '.join(map(str, indices[:10]))}{', ...' * (len(indices) > 10)}]"

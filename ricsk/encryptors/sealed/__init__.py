@@ -1,5 +1,18 @@
-"""Sealed images: authenticated encryption in the low bits of what a classifier reads."""
+"""Sealed images: authenticated encryption in the low bits of what a classifier reads.
 
-from ricsk.encryptors.sealed._encryptor import SealedEncryptor, unseal
+Names are loaded when they are first used: who only opens sealed images needs no PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ricsk._publish import load_on_use
+
+if TYPE_CHECKING:
+    from ricsk.encryptors.sealed._encryptor import SealedEncryptor
+    from ricsk.encryptors.sealed._unseal import unseal
 
 __all__ = ["SealedEncryptor", "unseal"]
+
+_HOMES = {"_encryptor": ("SealedEncryptor",), "_unseal": ("unseal",)}
+
+__getattr__, __dir__ = load_on_use(globals(), _HOMES)

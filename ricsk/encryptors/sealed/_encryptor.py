@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal
@@ -11,73 +12,77 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
 from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.sealed._format import (
-    CODECS,
-    LEAST_VALUES,
     NONCE_BYTES,
     OVERHEAD,
     Sealer,
-    compress,
-    unseal_image,
+    Subkeys,
+    capacity,
+    count_planes,
+)
+from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, choose_kappa
+from ricsk.encryptors.sealed._unseal import (
+    check_ciphertexts,
+    name_images,
+    open_images,
+    to_levels,
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
-from ricsk.images import ImageBatch, ImageForm, ImageShape, check_images
-from ricsk.keys import SecretKey
-from ricsk.nae import (
-    ClassPatterns,
-    find_noise,
-    find_noise_by_queries,
-    find_patterns,
-)
+from ricsk.images import ImageBatch, ImageForm, ImageShape
+from ricsk.keys import SecretKey, fresh_bytes
+from ricsk.nae import ClassPatterns, find_patterns
 
-__all__ = ["SealedEncryptor", "unseal"]
+__all__ = ["SealedEncryptor"]
 
 # "auto" leaves at least two planes to the search, and that much room more than was seen in `fit`.
-_MOST_PLANES, _HEADROOM = 6, 1.15
+_MAX_AUTO_PLANES, _HEADROOM = 6, 1.15
+# Smaller images are enlarged where they have no room: there the tags would take most of it.
+_MIN_ROOMY_VALUES = 16 * OVERHEAD
 # Images of `fit` that are compressed, and classified, to choose bit planes and kappa.
-_SAMPLE = 500
-_TOLERANCES = {"label": 0.0, "proba": 0.02, "features": 0.12}
-# Searches aim at a little more than is asked for, as the tag is written after them.
-_SURPLUS = 1.1
-_ATTEMPTS = 6
-_MAX_PASSES = {"label": 150, "proba": 300, "features": 500}
-_MAX_QUERIES = 2000
-_QUERY_KAPPA = 0.1
+_MAX_SAMPLE = 500
+# After as many noises, the image is given up.
+_MAX_ATTEMPTS = 6
+# Values of the images that are classified and searched for at a time, to bound the memory.
 _CHUNK_VALUES = 1 << 19
-# What rounding in single precision can do to a margin, and more.
-_CLEAR = 1e-2
+
+Compressed = tuple[str, bytes]
 
 
 class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
-    r"""Seal images so that only the key opens them, and a given classifier still reads them.
+    r"""Encrypt images with AES-SIV inside noise that a given classifier reads as it reads them.
 
-    Each image is compressed without loss and encrypted with AES-SIV, an authenticated cipher; what
-    comes out fills the low bit planes of a noise image. The high planes are noise that is changed
-    until the untouched classifier reads the 8-bit image as it reads the plain one. Every ciphertext
-    is checked before it is returned, and ends with a tag over all of its pixels. Whoever has the
-    key gets the image back bit for bit, without the classifier; a wrong key, or one changed bit,
-    raises.
+    Each image is compressed without loss and encrypted with AES-SIV, an authenticated cipher; the
+    result fills the low bit planes of a noise image. The high planes are noise that is changed
+    until the untouched classifier reads the 8-bit image as it reads the plain one. A tag covers all
+    pixels. The key alone brings the image back bit for bit, without the classifier; a wrong key, or
+    one changed bit, raises an error.
 
-    What it protects, and from whom: whoever has ciphertexts, the classifier and this code, but no
-    key, learns what the classifier says of the image (that is the purpose), the size, the settings,
-    which images are equal, unless ``nonce="random"``, and nothing else, as long as AES-SIV and
-    HMAC-SHA256 are what they are taken for. Nobody can change what the classifier reads without the
-    owner seeing it at decryption. What the classifier says can say much: ``match="features"`` gives
-    away an embedding, from which an image like the plain one may be made. The user guide has the
-    argument.
+    An adversary who has ciphertexts, the classifier and this code, but not the key, learns what the
+    classifier says of the images (that is the purpose), their size, the settings, and, unless
+    ``nonce="random"``, which images are equal; and nothing else, as long as AES-SIV and HMAC-SHA256
+    are secure. Nobody can change what the classifier reads without the owner noticing at
+    decryption. What the classifier says can say much: ``match="features"`` gives away an embedding,
+    from which an image like the plain one may be made. The user guide has the argument.
+
+    Every ciphertext that `transform` returns has been given to the classifier itself, in the very
+    values and dtype that are returned, and was read as the plain image. A call returns all
+    ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six attempts,
+    an error names the image and what would help. Nothing is returned unverified.
 
     Parameters
     ----------
     key : SecretKey, bytes or path
         The secret: a `SecretKey`, 32 bytes, or the path of a key file.
     classifier : classifier, optional
-        Who is to read the ciphertexts. It is cloned and fitted on the images of `fit`, or left as
-        it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is fitted.
-        Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are searched by
-        queries.
+        The classifier that is to read the ciphertexts. It is cloned and fitted on the images of
+        `fit`, or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier`
+        is fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
+        searched by queries, which takes longer.
     match : {"label", "proba", "features"}, default="label"
         What the classifier is to read as on the plain image: the predicted label; its
         probabilities, too; or the vector that its last layer reads.
@@ -91,11 +96,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         the same.
     bit_planes : int or "auto", default="auto"
         How many of the 8 bit planes, from the lowest, hold the encrypted image, from 1 to 7. "auto"
-        takes what the images of `fit` need and a seventh more.
+        takes what up to 500 of the images of `fit` need, and a seventh more, up to 6.
     kappa : float or "auto", default="auto"
         The least margin by which the classifier must prefer the label, as
-        `ricsk.nae.ClassifierView.margins` measures it; it is what keeps the prediction in other
-        arithmetic. "auto" takes half of the median margin on the images of `fit`.
+        `ricsk.nae.ClassifierView.margins` measures it, or in the units of its probabilities or
+        decision values if it has no view; it is what keeps the prediction in other arithmetic.
+        "auto" takes half of the median margin on the images of `fit`, without a view 0.1 at most.
     amplitude : float or "auto", default="auto"
         The largest change of a level by a class pattern, as a fraction of 255. Larger patterns make
         searches rarer, show as a texture of the class in the noise, and make compact files larger.
@@ -116,6 +122,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     flatten : bool, default=False
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
+    verbose : int, default=0
+        Whether to show progress on the standard error stream: of the class patterns in `fit`, and
+        of the images in `transform` and `rekey`.
 
     Attributes
     ----------
@@ -125,8 +134,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         The fitted classifier.
     classes_ : ndarray
         Its labels.
-    bit_planes_, kappa_ : int and float
-        What was chosen.
+    match_, tolerance_, appearance_, bit_planes_, kappa_, codec_, nonce_
+        What was given or chosen. Parameters that are set later act at the next `fit`.
     scale_ : int
         1; or, where images are so small that what seals them does not fit into as many pixels, how
         many times as high and as wide the ciphertexts are. The classifier is then fitted on images
@@ -162,28 +171,37 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     >>> C = encryptor.transform(X[1000:1050])
     >>> bool((classifier.predict(C) == classifier.predict(X[1000:1050])).all())
     True
-    >>> bool(abs(encryptor.inverse_transform(C) - X[1000:1050]).max() < 1e-12)
+    >>> bool((encryptor.inverse_transform(C) == X[1000:1050]).all())
     True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GuidedEncryptor._parameter_constraints,
         **KeyedEncryptor._parameter_constraints,
-        "match": [StrOptions(set(_TOLERANCES))],
+        "match": [StrOptions(set(TOLERANCES))],
         "tolerance": [Interval(Real, 0, None, closed="neither"), None],
         "appearance": [StrOptions({"noise", "compact"})],
         "bit_planes": [Interval(Integral, 1, 7, closed="both"), StrOptions({"auto"})],
         "kappa": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "amplitude": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
-        "codec": [StrOptions(set(CODECS))],
+        "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
         "feature_layer": [str, None],
+        "verbose": ["verbose"],
     }
+    _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
-    patterns_: ClassPatterns | None
+    match_: Match
+    tolerance_: float
+    appearance_: Literal["noise", "compact"]
     bit_planes_: int
     kappa_: float
+    codec_: str
+    nonce_: Literal["content", "random"]
     scale_: int
+    patterns_: ClassPatterns | None
+    _goal: Goal
+    _sealer: Sealer
 
     def __init__(
         self,
@@ -202,6 +220,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.key = key
         self.classifier = classifier
@@ -217,55 +236,63 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        levels = self.value_range_.to_uint8(batch.pixels[:_SAMPLE])
-        largest = max(len(compress(image, self.codec)[1]) for image in levels)
-        self.scale_, self.bit_planes_ = self._room_for(largest, batch.shape)
+        self.match_, self.appearance_ = self.match, self.appearance
+        self.codec_, self.nonce_ = self.codec, self.nonce
+        self.tolerance_ = TOLERANCES[self.match] if self.tolerance is None else self.tolerance
+        # Spread over all, because images are often sorted by class.
+        n_sample = min(len(batch.pixels), _MAX_SAMPLE)
+        chosen = np.linspace(0, len(batch.pixels) - 1, n_sample).astype(int)
+        levels = self.value_range_.to_uint8(batch.pixels[chosen])
+        largest = max(len(compress(image, self.codec_)[1]) for image in levels)
+        self.scale_, self.bit_planes_ = self._choose_room(largest, batch.shape)
         height, width, channels = batch.shape
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
-        enlarged = ImageBatch(self._enlarged(batch.pixels), batch.ndim, batch.dtype)
+        enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
         self._fit_classifier(enlarged, y, self.feature_layer)
-        if self._reader.view is None and self.match != "label":
+        if self._reader.view is None and self.match_ != "label":
             raise ValueError(
-                f"match={self.match!r} needs a classifier that gradients can be taken of, which "
+                f"match={self.match_!r} needs a classifier that gradients can be taken of, which "
                 f"{self.classifier_!r} is not. Take one of ricsk.nae.view_classifier's, or "
                 "match='label'."
             )
-        sample = self._enlarged(levels)
-        self._reader.check(sample, self.match)
+        sample = self._enlarge(levels)
+        self._reader.check(sample, self.match_)
         self.kappa_ = self._choose_kappa(sample)
+        self._goal = self._make_goal()
         self.patterns_ = self._fit_patterns()
 
-    def _room_for(self, largest: int, shape: ImageShape) -> tuple[int, int]:
+    def _choose_room(self, largest: int, shape: ImageShape) -> tuple[int, int]:
         """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
-        most = _MOST_PLANES if self.bit_planes == "auto" else self.bit_planes
-        needed = self._overhead() + largest
-        n_values = int(np.prod(shape))
+        n_values, nonce = int(np.prod(shape)), self.nonce_ == "random"
+        most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
         scale = 1
-        # In images of no more than a few hundred values the tags would take most of the room. A
-        # frozen classifier reads no larger ones.
+        # A frozen classifier does not read larger images.
         if not isinstance(self.classifier, FrozenEstimator):
-            while n_values * scale**2 * most // 8 < needed and n_values * scale**2 < 16 * OVERHEAD:
+            while (
+                capacity(n_values * scale**2, most, nonce=nonce) < largest
+                and n_values * scale**2 < _MIN_ROOMY_VALUES
+            ):
                 scale += 1
         if self.bit_planes != "auto":
             return scale, self.bit_planes
-        room = needed + (_HEADROOM - 1) * largest
-        planes = int(np.ceil(8 * room / (n_values * scale**2)))
-        return scale, min(max(planes, 1), _MOST_PLANES)
-
-    def _overhead(self) -> int:
-        return OVERHEAD + (NONCE_BYTES if self.nonce == "random" else 0)
+        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)), nonce=nonce)
+        return scale, min(needed, _MAX_AUTO_PLANES)
 
     def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
         if self.kappa != "auto":
             return float(self.kappa)
-        margins = self._reader.margins(sample, self._reader.predict(sample))
-        return float(max(np.median(margins) / 2, 0.0))
+        margins = [
+            self._reader.margins(sample[chunk], self._reader.predict(sample[chunk]))
+            for chunk in _split(len(sample), self.ciphertext_shape_)
+        ]
+        return choose_kappa(np.concatenate(margins), self._reader)
 
     def _fit_patterns(self) -> ClassPatterns | None:
-        noise = self.appearance == "noise"
+        noise = self.appearance_ == "noise"
         amplitude = (0.25 if noise else 0.05) if self.amplitude == "auto" else self.amplitude
         if self._reader.view is None or int(255 * amplitude) == 0:
             return None
@@ -273,194 +300,215 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             self._reader,
             self.ciphertext_shape_,
             content=None,
+            verbose=self.verbose,
             amplitude=amplitude,
             spread=256 if noise else 2**self.bit_planes_,
             alpha=1.0,
             kappa=1.5 * self.kappa_,
         )
 
+    def _make_goal(self) -> Goal:
+        return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
+
+    def _restore(self) -> None:
+        super()._restore()
+        self._goal = self._make_goal()
+
+    def _derive_from_key(self) -> None:
+        self._sealer = Sealer(Subkeys(self.key_), self.ciphertext_shape_, self.bit_planes_)
+
     @property
     def _encryptor_tags(self) -> EncryptorTags:
-        deterministic = self.nonce == "content"
-        return EncryptorTags("plain", deterministic=deterministic, discloses=self.match)
+        # Of a fitted encryptor, what it does; before, what it is to do.
+        nonce, match = getattr(self, "nonce_", self.nonce), getattr(self, "match_", self.match)
+        return EncryptorTags("plain", deterministic=nonce == "content", discloses=match)
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
         pixels = batch.pixels
-        levels = self.value_range_.to_uint8(pixels)
-        compressed = [compress(image, self.codec) for image in levels]
-        self._check_room([len(data) for _, data in compressed])
-        size = max(1, _CHUNK_VALUES // int(np.prod(self.ciphertext_shape_)))
-        parts = []
-        for start in range(0, len(levels), size):
-            chunk = slice(start, start + size)
-            plain = self._enlarged(pixels[chunk])
-            self._reader.check_form(plain, batch.form)
-            labels = self._reader.predict(plain, batch.form)
-            targets = self._targets(plain, labels, batch.form)
-            sealed, failed = self._seal(compressed[chunk], labels, targets, batch.form)
-            if len(failed):
-                named = ", ".join(f"X[{start + i}]" for i in failed[:10])
-                raise TargetNotReachedError(
-                    f"no ciphertext was found that the classifier reads as it reads "
-                    f"{named}{', ...' * (len(failed) > 10)}, with a margin of {self.kappa_:.3g}. "
-                    "A smaller kappa, fewer bit_planes, or a larger tolerance or amplitude makes "
-                    "it easier."
-                )
-            parts.append(sealed)
-        return self.value_range_.from_uint8(np.concatenate(parts), pixels.dtype)
+        self._check_levels_survive(pixels.dtype)
 
-    def _check_room(self, sizes: list[int]) -> None:
-        n_values = int(np.prod(self.ciphertext_shape_))
-        extra = self._overhead()
-        room = n_values * self.bit_planes_ // 8 - extra
-        failed = [i for i, size in enumerate(sizes) if size > room]
-        if not failed:
-            return
-        needed = -(-8 * (max(sizes) + extra) // n_values)
-        remedy = (
-            f"bit_planes={needed} would carry them all"
-            if needed <= 7
-            else "no number of bit planes would carry the largest: it does not compress enough"
-        )
-        named = ", ".join(f"X[{i}]" for i in failed[:10]) + ", ..." * (len(failed) > 10)
-        raise TooLargeError(
-            f"{len(failed)} of {len(sizes)} images do not fit into {self.bit_planes_} bit planes, "
-            f"which hold {room} bytes: {named}, of up to {max(sizes)} bytes as {self.codec}; "
-            f"{remedy}. Nothing was encrypted."
-        )
+        def ask(chunk: slice) -> Targets:
+            return self._goal.ask(self._enlarge(pixels[chunk]), batch.form)
 
-    def _targets(
-        self, pixels: NDArray[Any], labels: NDArray[np.int64], form: ImageForm
-    ) -> NDArray[Any]:
-        """Say what the classifier is to find in ciphertexts of these images."""
-        if self.match == "label":
-            return labels
-        ask = self._reader.proba if self.match == "proba" else self._reader.features
-        return ask(pixels, form)
+        sealed = self._seal(self.value_range_.to_uint8(pixels), ask, batch.form, "X")
+        return self.value_range_.from_uint8(sealed, pixels.dtype)
+
+    def _check_levels_survive(self, dtype: np.dtype[Any]) -> None:
+        """Refuse a dtype that is too coarse for the range: no such ciphertext would open."""
+        levels = np.arange(256, dtype=np.uint8)
+        values = self.value_range_
+        with np.errstate(over="ignore"):
+            written = values.from_uint8(levels, dtype)
+        if len(np.unique(written)) < 256 or not np.isfinite(written).all():
+            raise ValueError(
+                f"{dtype} cannot tell the 256 levels from {values.low:g} to {values.high:g} apart, "
+                "so a ciphertext would lose bits. Give images of more precision, on [0, 1], or as "
+                "uint8."
+            )
 
     def _seal(
         self,
-        compressed: list[tuple[int, bytes]],
-        labels: NDArray[np.int64],
-        targets: NDArray[Any],
+        images: NDArray[np.uint8],
+        ask: Callable[[slice], Targets],
         form: ImageForm,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Make ciphertexts, and name those that are not read as they should be."""
-        sealer = Sealer(self.key_, self.ciphertext_shape_, self.bit_planes_)
-        fresh = self.nonce == "random"
-        bodies = [sealer.encrypt(*image, self.scale_, fresh=fresh) for image in compressed]
-        result = np.empty((len(bodies), *self.ciphertext_shape_), np.uint8)
-        pending = np.arange(len(bodies))
-        for attempt in range(_ATTEMPTS):
-            noise = np.stack([sealer.noise(bodies[i], attempt) for i in pending])
-            # The compact look starts from the same grey each time: where that failed, from noise.
-            flat = self.appearance == "compact" and attempt < 2
-            drawn = self._patterned(noise, labels[pending], flat)
-            if attempt > 0 or self.patterns_ is None or self.match != "label":
-                drawn = self._searched(drawn, targets[pending], labels[pending], sealer, attempt)
-            signed = np.stack([sealer.sign(image) for image in drawn])
-            kept = self._reads(signed, labels[pending], targets[pending], form)
-            result[pending[kept]] = signed[kept]
-            pending = pending[~kept]
-            if not len(pending):
-                break
-        return result, pending
-
-    def _patterned(
-        self, noise: NDArray[np.uint8], labels: NDArray[np.int64], flat: bool
+        name: str,
     ) -> NDArray[np.uint8]:
+        """Seal all images, or none, chunk by chunk so that their number takes no memory.
+
+        `ask` tells the targets of a chunk; `name` is what the batch is called in errors.
+        """
+        # In rekey, another encryptor may have sealed them, with more room: they need not fit here.
+        compressed = [compress(image, self.codec_) for image in images]
+        self._check_room(images, [len(data) for _, data in compressed], name)
+        sealed = np.empty((len(images), *self.ciphertext_shape_), np.uint8)
+        # Of all parameters, this alone acts without a new fit: it changes nothing that comes out.
+        with tqdm(total=len(images), desc="sealing", unit="image", disable=not self.verbose) as bar:
+            for chunk in _split(len(images), self.ciphertext_shape_):
+                sealed[chunk] = self._seal_chunk(compressed, chunk, ask(chunk), form, name, bar)
+        return sealed
+
+    def _check_room(self, images: NDArray[np.uint8], sizes: list[int], name: str) -> None:
+        n_values, nonce = int(np.prod(self.ciphertext_shape_)), self.nonce_ == "random"
+        room = capacity(n_values, self.bit_planes_, nonce=nonce)
+        failed = [i for i, size in enumerate(sizes) if size > room]
+        if not failed:
+            return
+        needed = count_planes(n_values, max(sizes), nonce=nonce)
+        remedies = []
+        if needed <= 7:
+            remedies.append(
+                f"bit_planes={needed} would carry them all; fit again with it, or on images like "
+                'these, by which "auto" chooses'
+            )
+        remedies += [
+            f'codec="{codec}" would make them small enough'
+            for codec in LOSSLESS
+            if codec != self.codec_ and _all_fit(images[failed], codec, room)
+        ]
+        if not remedies:
+            remedies.append(
+                "no number of bit planes would carry the largest, which does not compress enough; "
+                "leave it out"
+            )
+        raise TooLargeError(
+            f"{len(failed)} of {len(sizes)} images do not fit into {self.bit_planes_} bit planes, "
+            f"which hold {room} bytes: {name_images(failed, name)}, of up to {max(sizes)} bytes as "
+            f"{self.codec_}; {'; or '.join(remedies)}. Nothing was encrypted."
+        )
+
+    def _seal_chunk(
+        self,
+        compressed: list[Compressed],
+        chunk: slice,
+        targets: Targets,
+        form: ImageForm,
+        name: str,
+        bar: tqdm,
+    ) -> NDArray[np.uint8]:
+        """Make ciphertexts that the classifier was seen to read as it should.
+
+        Patterns are tried first, if labels are to be matched, and then searches; those that follow
+        gradients start from another noise each time.
+        """
+        bodies = [self._encrypt_body(*image) for image in compressed[chunk]]
+        sealed = np.empty((len(bodies), *self.ciphertext_shape_), np.uint8)
+        pending = np.arange(len(bodies))
+        for attempt in range(_MAX_ATTEMPTS):
+            searching = attempt > 0 or self.patterns_ is None or self.match_ != "label"
+            bar.set_postfix_str(f"searching for {len(pending)}" if searching else "")
+            if attempt > 0 and self._reader.view is None:
+                candidates = sealed[pending]  # queries are slow, and go on from where they were
+            else:
+                candidates = self._start([bodies[i] for i in pending], targets[pending], attempt)
+            if searching:
+                candidates = self._search(candidates, targets[pending], attempt)
+            sealed[pending] = [self._sealer.sign(image) for image in candidates]
+            met = self._goal.is_met(sealed[pending], targets[pending], form)
+            bar.update(int(met.sum()))
+            pending = pending[~met]
+            if not len(pending):
+                return sealed
+        remedies = self._goal.explain(sealed[pending], targets[pending], form)
+        sizes = [len(compressed[chunk][i][1]) for i in pending]
+        raise TargetNotReachedError(
+            self._describe_failure(chunk.start + pending, name, remedies, max(sizes))
+        )
+
+    def _encrypt_body(self, codec: str, data: bytes) -> bytes:
+        nonce = fresh_bytes(NONCE_BYTES) if self.nonce_ == "random" else b""
+        return self._sealer.encrypt(codec, data, self.scale_, nonce)
+
+    def _start(self, bodies: list[bytes], targets: Targets, attempt: int) -> NDArray[np.uint8]:
         """Add class patterns to noise, or to grey, in the high planes; the low ones stay."""
+        noise = np.stack([self._sealer.draw_noise(body, attempt) for body in bodies])
         unit = 2**self.bit_planes_
         low = noise % unit
         levels = noise.astype(np.int16)
-        if flat:
+        # The compact look starts from the same grey each time: where that failed, from noise.
+        if self.appearance_ == "compact" and attempt < 2:
             levels = np.full_like(levels, 128)
         if self.patterns_ is not None:
-            levels = levels + self.patterns_.patterns[labels]
+            levels = levels + self.patterns_.patterns[targets.labels]
         high = np.clip(np.rint((levels - low.astype(np.float64)) / unit), 0, 256 // unit - 1)
         return (high * unit + low).astype(np.uint8)
 
-    def _searched(
-        self,
-        start: NDArray[np.uint8],
-        targets: NDArray[Any],
-        labels: NDArray[np.int64],
-        sealer: Sealer,
-        attempt: int,
+    def _search(
+        self, start: NDArray[np.uint8], targets: Targets, attempt: int
     ) -> NDArray[np.uint8]:
-        if self._reader.view is None:
-            streams = [
-                self.key_.keystream("sealed/queries", bytes([attempt]) + image.tobytes())
-                for image in start
-            ]
-            return find_noise_by_queries(
-                self._reader.scores,
-                start,
-                labels,
-                streams,
-                kappa=_SURPLUS * self._least_margin(),
-                max_passes=_MAX_QUERIES,
-                held_planes=self.bit_planes_,
-            ).pixels
-        return find_noise(
-            self._reader.view,
-            start,
-            targets,
-            match=self.match,
-            kappa=_SURPLUS * self.kappa_,
-            tolerance=self._tolerance() / _SURPLUS,
-            max_passes=_MAX_PASSES[self.match],
-            held_planes=self.bit_planes_,
-        ).pixels
+        streams = [
+            self.key_.keystream("sealed/queries", bytes([attempt]) + image.tobytes())
+            for image in start
+        ]
+        return self._goal.search(
+            start, targets, streams, held_planes=self.bit_planes_, attempt=attempt
+        )
 
-    def _reads(
-        self,
-        pixels: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        targets: NDArray[Any],
-        form: ImageForm,
-    ) -> NDArray[np.bool_]:
-        """Ask whether the classifier finds in ciphertexts what it is to find."""
-        kept = self._reader.read(pixels, labels, self._least_margin(), form)
-        if self.match != "label":
-            found = self._targets(pixels, labels, form)
-            if self.match == "proba":
-                distance = np.abs(found - targets).sum(axis=1) / 2
-            else:
-                lengths = np.linalg.norm(targets, axis=1)
-                distance = np.linalg.norm(found - targets, axis=1) / np.maximum(lengths, 1e-12)
-            kept &= distance <= self._tolerance()
-        return kept
+    def _describe_failure(
+        self, failed: NDArray[Any], name: str, remedies: list[str], largest: int
+    ) -> str:
+        asked = {
+            "label": f"with a margin of {self.kappa_:.3g}",
+            "proba": f"with probabilities within {self.tolerance_:.3g}",
+            "features": f"with features within {self.tolerance_:.3g} of their length",
+        }
+        nonce = self.nonce_ == "random"
+        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest, nonce=nonce)
+        if needed < self.bit_planes_:
+            remedies = [*remedies, f"bit_planes={needed}, which holds these"]
+        if self._reader.view is not None and self.match_ == "label":
+            remedies = [*remedies, "a larger amplitude"]
+        helps = f" What may help: {'; '.join(remedies)}." if remedies else ""
+        return (
+            f"no ciphertext was found that the classifier reads as it reads "
+            f"{name_images(failed, name)}, {asked[self.match_]}, in {_MAX_ATTEMPTS} attempts."
+            f"{helps} Nothing was returned."
+        )
 
-    def _least_margin(self) -> float:
-        # Where probabilities or features are matched, margins are those of the plain image.
-        if self.match != "label":
-            return 0.0
-        return min(self.kappa_, _QUERY_KAPPA) if self._reader.view is None else self.kappa_
-
-    def _tolerance(self) -> float:
-        return _TOLERANCES[self.match] if self.tolerance is None else self.tolerance
-
-    def _enlarged(self, pixels: NDArray[Any]) -> NDArray[Any]:
+    def _enlarge(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
 
+    def _read_ciphertexts(self, X: ArrayLike) -> ImageBatch:
+        return super()._read_ciphertexts(check_ciphertexts(X, self.ciphertext_shape_))
+
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        sealer = Sealer(self.key_, self.ciphertext_shape_, self.bit_planes_)
-        images, failed, reason = [], [], ""
-        for i, image in enumerate(self.value_range_.to_uint8(pixels)):
-            try:
-                images.append(sealer.decrypt(image))
-                if images[-1].shape != self.image_shape_in_:
-                    raise NotSealedError("it holds an image of another size")
-            except NotSealedError as error:
-                failed.append(i)
-                reason = str(error)
-        if failed:
-            raise NotSealedError(_named(failed, len(pixels), reason))
-        return self.value_range_.from_uint8(np.stack(images), pixels.dtype)
+        images = self._open(to_levels(pixels, self.value_range_))
+        return self.value_range_.from_uint8(images, pixels.dtype)
+
+    def _open(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def open_image(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            image = self._sealer.decrypt(pixels)
+            if image.shape != self.image_shape_in_:
+                raise NotSealedError("it holds an image of another size")
+            return image
+
+        return np.stack(open_images(levels, open_image, self.key_))
 
     def rekey(self, C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArray[Any]:
-        """Seal images anew under another key, without asking for the plain prediction again.
+        """Seal images anew under another key, to be read as the ciphertexts are.
+
+        The classifier is not asked about the plain images again, but about their ciphertexts, once
+        these are known to be authentic. With ``match="label"`` its answer stays the same;
+        probabilities and features may move by the tolerance each time.
 
         Parameters
         ----------
@@ -472,92 +520,39 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         Returns
         -------
         ndarray
-            Ciphertexts under the new key, which the classifier reads as it reads `C`.
+            Ciphertexts under the new key, of the dtype and shape of `C`, which the classifier reads
+            as it reads `C`.
 
         Raises
         ------
         NotSealedError
             If a ciphertext was not made with this encryptor's key, or was changed.
+        TargetNotReachedError, TooLargeError
+            As `transform` does. The ciphertexts under the old key are as they were.
+        ValueError, TypeError
+            If `C` does not hold ciphertexts of the fitted shape, or `key` is not a key.
         """
         check_is_fitted(self)
         batch = self._read_ciphertexts(C)
-        images = self.value_range_.to_uint8(self._decrypt(batch.pixels))
-        labels = self._reader.predict(batch.pixels, batch.form)
-        targets = self._targets(batch.pixels, labels, batch.form)
-        compressed = [compress(image, self.codec) for image in images]
-        # Another encryptor may have sealed them, with less around them or smaller.
-        self._check_room([len(data) for _, data in compressed])
-        sealed, failed = self.with_key(key)._seal(compressed, labels, targets, batch.form)
-        if len(failed):
-            raise TargetNotReachedError(
-                f"no ciphertext under the new key was found for C[{failed[0]}] and "
-                f"{len(failed) - 1} more. The ciphertexts under the old key are as they were."
-            )
+        levels = to_levels(batch.pixels, self.value_range_)
+        images = self._open(levels)
+
+        def ask(chunk: slice) -> Targets:
+            return self._goal.ask(levels[chunk], batch.form)
+
+        sealed = self.with_key(key)._seal(images, ask, batch.form, "C")
         return batch.form.restore(self.value_range_.from_uint8(sealed, batch.pixels.dtype))
 
 
-def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArray[np.uint8]:
-    """Open sealed images with nothing but the key: no fitted encryptor, no classifier.
-
-    Parameters
-    ----------
-    C : array-like of shape (n, height, width) or (n, height, width, channels), uint8
-        Sealed images.
-    key : SecretKey, bytes or path
-        The key that they were sealed with.
-
-    Returns
-    -------
-    ndarray, uint8
-        The images. Where they were so small that their ciphertexts are larger, they have their own
-        size again.
-
-    Raises
-    ------
-    NotSealedError
-        If an image was sealed with another key, has been changed, or is no sealed image.
-    NewerFormatError
-        If one was sealed by a newer version of this package, in a way that this one cannot read.
-    ValueError, TypeError
-        If `C` holds what no sealed image can be.
-
-    Examples
-    --------
-    >>> from ricsk import SealedEncryptor, SecretKey, unseal
-    >>> from ricsk.datasets import make_street_numbers
-    >>> X, y = make_street_numbers(60, size=16, random_state=0)
-    >>> key = SecretKey.generate()
-    >>> C = SealedEncryptor(key, kappa=0).fit(X, y).transform(X[:3])
-    >>> bool((unseal(C, key) == X[:3]).all())
-    True
-    """
-    batch = check_images(C, caller="unseal")
-    if batch.ndim == 2 or int(np.prod(batch.shape)) < LEAST_VALUES:
-        raise ValueError(
-            f"C has shape {np.shape(C)}, but sealed images have a height, a width, and "
-            f"{LEAST_VALUES} values at least. Pass what transform returned, unresized; give "
-            "flattened images their shape with C.reshape."
-        )
-    if batch.pixels.dtype != np.uint8:
-        raise TypeError(
-            f"sealed images are 8-bit, but C has dtype {batch.dtype}. Read the files as uint8; "
-            "floats made by an encryptor's transform need its inverse_transform."
-        )
-    secret = SecretKey.coerce(key)
-    images, failed, reason = [], [], ""
-    for i, image in enumerate(batch.pixels):
-        try:
-            images.append(unseal_image(image, secret))
-        except NotSealedError as error:
-            failed.append(i)
-            reason = str(error)
-    if failed:
-        raise NotSealedError(_named(failed, len(batch.pixels), reason))
-    if len({image.shape for image in images}) > 1:
-        raise ValueError("C holds images of different sizes, enlarged to one. Open them one by one")
-    return batch.form.restore(np.stack(images))
+def _split(n: int, shape: ImageShape) -> Iterator[slice]:
+    """Split so many images of a shape into chunks."""
+    size = max(1, _CHUNK_VALUES // int(np.prod(shape)))
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
 
 
-def _named(failed: list[int], n: int, reason: str) -> str:
-    named = ", ".join(f"C[{i}]" for i in failed[:10]) + ", ..." * (len(failed) > 10)
-    return f"{len(failed)} of {n} images could not be opened, {named}: {reason}."
+def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
+    try:
+        return all(len(compress(image, codec)[1]) <= room for image in images)
+    except (ImportError, ValueError):  # not installed, or not for images of this size
+        return False

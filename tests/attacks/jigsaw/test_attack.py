@@ -122,6 +122,21 @@ def test_refuses_what_leaves_no_pieces(encryptor, message):
         JigsawAttack().check(encryptor.fit(X))
 
 
+def test_what_was_fitted_decides_which_pieces_there_are():
+    photos = load_photos(size=(64, 96))
+    encryptor = EtCEncryptor(KEYS[0], block_size=16, **IN_PLACE).fit(photos)
+    encryptor.set_params(block_size=32, rotate=True, variant="madono2020", grayscale=True)
+    C = encryptor.transform(photos)
+    attack = JigsawAttack().fit(C, encryptor=encryptor)
+    assert attack.block_size_ == 16
+    np.testing.assert_array_equal(attack.reconstruct(C), photos)
+
+
+def test_published_code_that_keeps_channels_leaves_pieces():
+    kept = EtCEncryptor(KEYS[0], variant="madono2020", block_size=16, shuffle_channels=False)
+    JigsawAttack().check(kept.fit(X))
+
+
 def test_refuses_blocks_that_do_not_fill_ciphertexts():
     with pytest.raises(ValueError, match="blocks of 12×12 pixels do not fill ciphertexts of 32×32"):
         JigsawAttack(12).fit(TRUE)

@@ -120,7 +120,7 @@ def test_blocks_must_fill_the_image_or_be_padded():
 
 
 def test_ciphertexts_are_those_of_the_format():
-    vectors = json.loads((Path(__file__).parents[1] / "vectors" / "perceptual.json").read_text())
+    vectors = json.loads((Path(__file__).parents[2] / "vectors" / "perceptual.json").read_text())
     for vector in vectors["LearnableEncryptor"]:
         shape = vector["shape"]
         X = np.arange(math.prod(shape)).astype(np.uint8).reshape(1, *shape)

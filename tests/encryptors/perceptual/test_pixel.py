@@ -57,7 +57,7 @@ def test_key_space(parameters, shape, expected):
 
 
 def test_ciphertexts_are_those_of_the_format():
-    vectors = json.loads((Path(__file__).parents[1] / "vectors" / "perceptual.json").read_text())
+    vectors = json.loads((Path(__file__).parents[2] / "vectors" / "perceptual.json").read_text())
     for vector in vectors["PixelEncryptor"]:
         shape = vector["shape"]
         X = np.arange(math.prod(shape)).astype(np.uint8).reshape(1, *shape)

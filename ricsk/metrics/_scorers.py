@@ -1,4 +1,4 @@
-"""What an encryption costs and hides: scorers."""
+"""Scorers: what an encryption costs and what it hides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from ricsk.base import get_encryptor_tags
 from ricsk.images import describe
-from ricsk.metrics._likeness import correlation, decibels, pixels_of
+from ricsk.metrics._similarity import correlation, decibels, read_pair
 
 __all__ = [
     "accuracy_drop",
@@ -21,11 +21,11 @@ __all__ = [
     "recovery_psnr",
 ]
 
-_EXACT_DECIBELS = 100.0
+_MAX_DECIBELS = 100.0
 
 
 def accuracy_drop(y_true: ArrayLike, y_plain: ArrayLike, y_encrypted: ArrayLike) -> float:
-    r"""Compute which share of its accuracy a classifier loses on ciphertexts.
+    r"""Compute the share of its accuracy that a classifier loses on ciphertexts.
 
     The accuracy drop proportion :math:`(A_\text{plain} - A_\text{encrypted}) / A_\text{plain}`,
     eq. (14) of [1]_, as a fraction; the paper gives it in percent.
@@ -106,8 +106,8 @@ def recovery_psnr(
     >>> recovery_psnr(PixelEncryptor(SecretKey.generate()).fit(X), X[:10])
     100.0
     """
-    parts = _taken_apart(estimator, X)
-    return _recovery(parts, parts.encryptor.transform(parts.images))
+    parts = _split(estimator, X)
+    return _score_recovery(parts, parts.encryptor.transform(parts.images))
 
 
 def prediction_agreement(
@@ -153,13 +153,13 @@ def prediction_agreement(
     >>> prediction_agreement(make_pipeline(encryptor, trained_on_plain).fit(X), X) < 0.5
     True
     """
-    parts = _taken_apart(estimator, X)
+    parts = _split(estimator, X)
     if not hasattr(parts.behind, "predict"):
         raise ValueError(
             "prediction_agreement needs a classifier behind the encryptor, which this "
-            f"{type(estimator).__name__} has not. Give a Pipeline that ends in a classifier."
+            f"{type(estimator).__name__} does not have. Give a Pipeline that ends in a classifier."
         )
-    return _agreement(parts, parts.encryptor.transform(parts.images))
+    return _score_agreement(parts, parts.encryptor.transform(parts.images))
 
 
 def noise_likeness_score(
@@ -172,7 +172,7 @@ def noise_likeness_score(
     1 minus the mean absolute `correlation` of ciphertexts and images. A scorer, for ``scoring=`` of
     `sklearn.model_selection.GridSearchCV` and its like.
 
-    It compares values at the same place, so it says what is to be seen, and nothing of what an
+    It compares values at the same place, so it says what can be seen, and nothing about what an
     adversary could compute.
 
     Parameters
@@ -200,18 +200,19 @@ def noise_likeness_score(
     --------
     >>> from ricsk import PixelEncryptor, SecretKey
     >>> from ricsk.datasets import load_photos
-    >>> X, _ = load_photos(size=(64, 96))
+    >>> X = load_photos(size=(64, 96))
     >>> noise_likeness_score(PixelEncryptor(SecretKey.generate()).fit(X), X) > 0.5
     True
     """
-    encryptor, images, _ = _taken_apart(estimator, X)
+    parts = _split(estimator, X)
+    encryptor = parts.encryptor
     if encryptor.ciphertext_shape_ != encryptor.image_shape_in_:
         raise ValueError(
             f"images of {describe(encryptor.image_shape_in_)} cannot be correlated with "
             f"ciphertexts of {describe(encryptor.ciphertext_shape_)}. Use images and parameters "
             "that keep the shape."
         )
-    return _unlikeness(images, encryptor.transform(images))
+    return _score_noise_likeness(parts, encryptor.transform(parts.images))
 
 
 def encryption_scores(
@@ -256,16 +257,16 @@ def encryption_scores(
     >>> sorted(encryption_scores(PixelEncryptor(SecretKey.generate()).fit(X), X[:10]))
     ['noise_likeness_score', 'recovery_psnr']
     """
-    parts = _taken_apart(estimator, X)
+    parts = _split(estimator, X)
     encryptor = parts.encryptor
     C = encryptor.transform(parts.images)
     scores = {}
     if get_encryptor_tags(encryptor).recoverable:
-        scores["recovery_psnr"] = _recovery(parts, C)
+        scores["recovery_psnr"] = _score_recovery(parts, C)
     if hasattr(parts.behind, "predict"):
-        scores["prediction_agreement"] = _agreement(parts, C)
+        scores["prediction_agreement"] = _score_agreement(parts, C)
     if encryptor.ciphertext_shape_ == encryptor.image_shape_in_:
-        scores["noise_likeness_score"] = _unlikeness(parts.images, C)
+        scores["noise_likeness_score"] = _score_noise_likeness(parts, C)
     return scores
 
 
@@ -275,23 +276,26 @@ class _Parts(NamedTuple):
     behind: Any
 
 
-def _recovery(parts: _Parts, C: ArrayLike) -> float:
+def _score_recovery(parts: _Parts, C: ArrayLike) -> float:
     encryptor, images, _ = parts
-    pixels = pixels_of(images, encryptor.inverse_transform(C))
-    found = decibels(*pixels, encryptor.value_range_)
-    return float(np.minimum(found, _EXACT_DECIBELS).mean())
+    pair = read_pair(images, encryptor.inverse_transform(C), encryptor.image_shape_in_)
+    found = decibels(*pair, encryptor.value_range_)
+    return float(np.minimum(found, _MAX_DECIBELS).mean())
 
 
-def _agreement(parts: _Parts, C: ArrayLike) -> float:
-    plain = parts.behind.predict(np.asarray(parts.images))
-    return float(np.mean(plain == parts.behind.predict(C)))
+def _score_agreement(parts: _Parts, C: ArrayLike) -> float:
+    images = np.asarray(parts.images)
+    if np.ndim(C) == 2:  # an encryptor may flatten
+        images = images.reshape(len(images), -1)
+    return float(np.mean(parts.behind.predict(images) == parts.behind.predict(C)))
 
 
-def _unlikeness(images: ArrayLike, C: ArrayLike) -> float:
-    return 1 - float(np.abs(correlation(images, C)).mean())
+def _score_noise_likeness(parts: _Parts, C: ArrayLike) -> float:
+    pair = read_pair(parts.images, C, parts.encryptor.image_shape_in_)
+    return 1 - float(np.abs(correlation(*pair)).mean())
 
 
-def _taken_apart(estimator: Any, X: Any) -> _Parts:
+def _split(estimator: Any, X: Any) -> _Parts:
     """Find the encryptor, what it is given when `estimator` is given `X`, and what reads it."""
     if _is_encryptor(estimator):
         return _Parts(estimator, X, None)

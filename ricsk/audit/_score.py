@@ -1,4 +1,4 @@
-"""How much of the true images is in reconstructions of them."""
+"""`score`: how much of the true images is in reconstructions of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from ricsk.images import check_images
 from ricsk.metrics import psnr, ssim
 
-__all__ = ["Scores", "righted", "score"]
+__all__ = ["Scores", "score", "undo_mirroring"]
 
 # An image that comes back exactly counts with this, as in `ricsk.metrics.recovery_psnr`.
-_EXACT_DECIBELS = 100.0
+_MAX_DECIBELS = 100.0
 _N_EXCHANGES = 9999
 _SLACK = 1e-9
-_RIGHTED_GAIN = 0.1
+_MIN_GAIN = 0.1
 
 
 class Scores(NamedTuple):
@@ -91,21 +91,21 @@ def score(
     """
     true, guessed = check_images(X_true).pixels, check_images(X).pixels
     similarity, decibels = ssim(true, guessed), psnr(true, guessed)
-    likeness = _likeness(true, guessed)
-    own = np.diag(likeness)
+    correlations = _correlate(true, guessed)
+    own = np.diag(correlations)
     return Scores(
         ssim=similarity,
-        psnr=np.minimum(decibels, _EXACT_DECIBELS),
-        reidentified=float(np.mean((own >= likeness.max(axis=1) - _SLACK) & (own > 0))),
-        p_value=_p_value(likeness, np.asarray(labels), random_state),
+        psnr=np.minimum(decibels, _MAX_DECIBELS),
+        reidentified=float(np.mean((own >= correlations.max(axis=1) - _SLACK) & (own > 0))),
+        p_value=_p_value(correlations, np.asarray(labels), random_state),
     )
 
 
-def righted(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn reconstructions around or into negatives, all of them, where that is all they lack.
+def undo_mirroring(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Undo a global mirror or negation of the reconstructions.
 
-    An adversary without pairs may not know right from left or light from dark, and sees all the
-    same.
+    An adversary without pairs may not know right from left or light from dark, and still sees what
+    is in the images.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ def righted(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8
     views = [mirrored, 255 - X, 255 - mirrored]
     found = [ssim(X_true, view).mean() for view in views]
     best = int(np.argmax(found))
-    return views[best] if found[best] - ssim(X_true, X).mean() >= _RIGHTED_GAIN else X
+    return views[best] if found[best] - ssim(X_true, X).mean() >= _MIN_GAIN else X
 
 
-def _likeness(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _correlate(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Correlate each reconstruction (row) with each image (column)."""
     a, b = (_unit_vectors(images - images.mean(axis=0)) for images in (guessed, true))
     return a @ b.T
@@ -138,12 +138,12 @@ def _unit_vectors(images: NDArray[np.float64]) -> NDArray[np.float64]:
     return flat / np.where(norms > _SLACK, norms, np.inf)
 
 
-def _p_value(likeness: NDArray[np.float64], labels: NDArray, seed: int) -> float:
+def _p_value(correlations: NDArray[np.float64], labels: NDArray, seed: int) -> float:
     _, codes = np.unique(labels, return_inverse=True)
     rng = np.random.default_rng(seed)
     # Sorted by label, and within each label in a random order.
     exchanged = np.argsort(codes + rng.random((_N_EXCHANGES, len(codes))), axis=1)
     rows = np.argsort(codes, kind="stable")
-    sums = likeness[rows, exchanged].sum(axis=1)
-    as_near = int(np.count_nonzero(sums >= np.trace(likeness) - _SLACK))
+    sums = correlations[rows, exchanged].sum(axis=1)
+    as_near = int(np.count_nonzero(sums >= np.trace(correlations) - _SLACK))
     return (1 + as_near) / (1 + _N_EXCHANGES)

@@ -1,4 +1,4 @@
-"""How much noise shows of the image that it stands for."""
+"""How far noise is correlated with the image that it stands for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ricsk.metrics import correlation
 
-__all__ = ["NoiseLikeness", "noise_likeness"]
+__all__ = ["NoiseCorrelation", "noise_correlation"]
 
 
-class NoiseLikeness(NamedTuple):
+class NoiseCorrelation(NamedTuple):
     """Correlations of each noise image; near 0 where it looks like noise.
 
     Parameters
@@ -27,10 +27,10 @@ class NoiseLikeness(NamedTuple):
     class_mean: NDArray[np.float64]
 
 
-def noise_likeness(
+def noise_correlation(
     pixels: NDArray[np.uint8], X: NDArray[np.uint8], labels: ArrayLike
-) -> NoiseLikeness:
-    r"""Compute how much noise-like images resemble the images and classes that they stand for.
+) -> NoiseCorrelation:
+    r"""Compute how noise-like images correlate with the images and classes that they stand for.
 
     Pearson's correlation of all values of an image. For independent noise it has the mean 0 and
     the standard deviation :math:`1/\sqrt{hwc - 1}`.
@@ -46,20 +46,24 @@ def noise_likeness(
 
     Returns
     -------
-    NoiseLikeness
-        An image without any contrast has the correlation 0.
+    NoiseCorrelation
+        From -1 to 1. An image without any contrast has the correlation 0.
 
     Raises
     ------
     ValueError
         If the shapes differ.
 
+    See Also
+    --------
+    ricsk.metrics.noise_likeness_score : A score of encryptors, near 1 where nothing shows.
+
     Examples
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    >>> noise_likeness(255 - X, X, labels=[0, 1, 2, 3]).image
+    >>> noise_correlation(255 - X, X, labels=[0, 1, 2, 3]).image
     array([-1., -1., -1., -1.])
     """
     labels = np.asarray(labels)
@@ -73,6 +77,6 @@ def noise_likeness(
     means = np.zeros((len(counts), flat.shape[1]))
     np.add.at(means, index, flat)
     noise = pixels.reshape(len(X), -1)
-    return NoiseLikeness(
+    return NoiseCorrelation(
         correlation(flat, noise), correlation((means / counts[:, None])[index], noise)
     )

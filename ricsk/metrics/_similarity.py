@@ -1,4 +1,4 @@
-"""How close two images are."""
+"""How close two images are, value by value."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.images import ValueRange, check_images, describe
+from ricsk.images import ImageShape, ValueRange, as_table, check_images, describe
 from ricsk.nn import from_pixels, to_tensor
 
 __all__ = [
     "UNIT_RANGE",
     "correlation",
     "decibels",
-    "pixels_of",
     "psnr",
-    "scaled",
+    "read_pair",
+    "scale",
     "ssim",
 ]
 
@@ -54,7 +54,7 @@ def psnr(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     >>> psnr(plain, plain + np.array([0, 16], np.uint8)[:, None, None, None]).round(2)
     array([  inf, 24.05])
     """
-    true, other = pixels_of(X_true, X)
+    true, other = read_pair(X_true, X)
     for pixels in (true, other):
         UNIT_RANGE.check(pixels)
     return decibels(true, other, UNIT_RANGE)
@@ -63,7 +63,7 @@ def psnr(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
 def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     r"""Compute the structural similarity of each image.
 
-    The mean, over all channels and all places where the window lies inside of the image, of
+    The mean, over all channels and all places where the window lies inside the image, of
 
     .. math::
 
@@ -107,7 +107,7 @@ def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     # Imported here because it takes half a second, which nothing else of the package needs.
     from kornia.metrics import ssim as ssim_map
 
-    true, other = pixels_of(X_true, X)
+    true, other = read_pair(X_true, X)
     n_samples, height, width, channels = true.shape
     if min(height, width) < _SSIM_WINDOW:
         raise ValueError(
@@ -122,7 +122,7 @@ def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     for start in range(0, n_samples, size):
         chunk = slice(start, start + size)
         x, y = (
-            from_pixels(to_tensor(scaled(pixels[chunk], UNIT_RANGE))) for pixels in (true, other)
+            from_pixels(to_tensor(scale(pixels[chunk], UNIT_RANGE))) for pixels in (true, other)
         )
         # Without kornia's eps, which is not in the formula, and without the places at the border.
         values = ssim_map(x, y, _SSIM_WINDOW, eps=0.0, padding="valid")
@@ -158,7 +158,7 @@ def correlation(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     >>> correlation(plain, 255 - plain)
     array([-1., -1.])
     """
-    a, b = (pixels.reshape(len(pixels), -1).astype(np.float64) for pixels in pixels_of(X_true, X))
+    a, b = (pixels.reshape(len(pixels), -1).astype(np.float64) for pixels in read_pair(X_true, X))
     # An image of one level is its own mean only up to rounding.
     flat = (np.ptp(a, axis=1) == 0) | (np.ptp(b, axis=1) == 0)
     a, b = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
@@ -166,15 +166,24 @@ def correlation(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     return np.where(flat, 0, (a * b).sum(axis=1) / np.where(flat, 1, norms))
 
 
-def pixels_of(X_true: ArrayLike, X: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give the pixels of images that are to be compared, channel-last."""
-    true, other = check_images(X_true).pixels, check_images(X).pixels
+def read_pair(
+    X_true: ArrayLike, X: ArrayLike, image_shape: ImageShape | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read two batches that are to be compared, as (n_samples, height, width, channels)."""
+    true, other = (_read(images, image_shape) for images in (X_true, X))
     if true.shape != other.shape:
         raise ValueError(f"images of shapes {true.shape} and {other.shape} cannot be compared.")
     return true, other
 
 
-def scaled(pixels: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:
+def _read(images: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+    table = as_table(images)
+    if image_shape is None and len(table.shape) == 2:
+        image_shape = (1, table.shape[1])  # where pixels lie does not matter to a mean over them
+    return check_images(table, image_shape=image_shape).pixels
+
+
+def scale(pixels: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:
     """Scale uint8 by 255, and floats on a range of values, to [0, 1]."""
     if pixels.dtype == np.uint8:
         return pixels / 255
@@ -183,6 +192,6 @@ def scaled(pixels: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:
 
 def decibels(true: NDArray[Any], other: NDArray[Any], values: ValueRange) -> NDArray[np.float64]:
     """Compute the peak signal-to-noise ratio of each image on any range of values."""
-    error = np.mean((scaled(true, values) - scaled(other, values)) ** 2, axis=(1, 2, 3))
+    error = np.mean((scale(true, values) - scale(other, values)) ** 2, axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
         return -10 * np.log10(error)

@@ -1,4 +1,4 @@
-"""What one attack did to one scheme, and how that is put in words."""
+"""What attacks did to a scheme, and what is found, in words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricsk.attacks import Adversary
-from ricsk.audit._scores import Scores
+from ricsk.audit._score import Scores
 
-__all__ = ["AttackRun", "SchemeRun", "in_words"]
+__all__ = ["AttackRun", "SchemeRun", "describe_findings"]
 
 # More SSIM than the baseline by this much is a picture, whatever else is said.
 _BROKEN_GAIN = 0.1
@@ -93,11 +93,11 @@ class SchemeRun:
     refused: dict[str, str]
 
 
-def in_words(scheme: SchemeRun) -> list[tuple[str, str]]:
-    """Say what was found about a scheme: findings, each with a sentence."""
+def describe_findings(scheme: SchemeRun) -> list[tuple[str, str]]:
+    """Put into words what was found about a scheme: findings, each with a sentence."""
     lines = []
     for finding, words in _IN_WORDS.items():
-        named = [_told(run) for run in scheme.runs if run.finding == finding]
+        named = [_describe_run(run) for run in scheme.runs if run.finding == finding]
         if named:
             caveat = (
                 ", which does not prove that it holds against others" if finding == "held" else ""
@@ -109,7 +109,7 @@ def in_words(scheme: SchemeRun) -> list[tuple[str, str]]:
     return lines
 
 
-def _told(run: AttackRun) -> str:
+def _describe_run(run: AttackRun) -> str:
     return (
         f"{run.attack} ({run.adversary}: SSIM {run.scores.ssim.mean():.2f}, {run.gain:+.2f} over "
         f"the baseline, {run.scores.reidentified:.0%} re-identified)"

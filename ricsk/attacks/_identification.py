@@ -1,0 +1,194 @@
+"""Naming the image behind a ciphertext, among many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ricsk.attacks._trials import Challenger, check_share, draw_keys, find_interval
+from ricsk.base import BaseImageEncryptor
+from ricsk.keys import SecretKey
+
+__all__ = ["IdentificationAttack", "IdentificationResult"]
+
+_MIN_REFERENCES = 2
+
+
+@dataclass(frozen=True)
+class IdentificationResult:
+    """What an `IdentificationAttack` found out.
+
+    Parameters
+    ----------
+    share : float
+        Of ciphertexts whose image was named at the first guess.
+    interval : (float, float)
+        Confidence interval of the share.
+    chance : float
+        The share that guessing gives: one over the number of candidates with the same label.
+    n : int
+        How many ciphertexts were attacked.
+    ranks : ndarray of int, shape (n,)
+        The place of each image in the list of guesses for its ciphertext, from 1. A tie counts
+        against the attack.
+    """
+
+    share: float
+    interval: tuple[float, float]
+    chance: float
+    n: int
+    ranks: NDArray[np.int64]
+
+    @property
+    def wins(self) -> bool:
+        """Whether the attack is better than guessing: the interval lies above chance."""
+        return self.interval[0] > self.chance
+
+
+@dataclass(frozen=True)
+class IdentificationAttack:
+    r"""Name the image behind a ciphertext, among candidates that the adversary has.
+
+    This is the adversary with a list: the photos of a public profile, the pages of a known
+    document, the faces of a staff directory. It encrypts each candidate with keys of its own, and
+    counts how often each value occurs, or each distance from mid-grey, :math:`|v - 127.5|`:
+    whichever does better on what it has encrypted itself. The counts of the ciphertext are most
+    likely under the right candidate, if the scheme leaves anything of them: permuting and negating
+    values does not change distances, and noise of known distribution only blurs them. No picture
+    is drawn, and nothing is learnt about the key.
+
+    Each candidate is the hidden image once, under a key of its own. Guesses are ranked among the
+    candidates of which the same is known, so that the label, which ciphertexts tell on purpose,
+    counts for nothing; candidates that it names alone are left out.
+
+    Parameters
+    ----------
+    n_references : int, default=20
+        How many ciphertexts the adversary makes of each candidate, at least 2.
+    confidence : float, default=0.99
+        Of the interval, between 0 and 1: how often it contains the true share, at least.
+
+    See Also
+    --------
+    DistinguishingGame : Tells two images apart, by all kinds of features.
+
+    Notes
+    -----
+    Ciphertexts are taken for values that are drawn independently, from a distribution that is
+    estimated with one occurrence of each value added (Laplace's rule).
+
+    Examples
+    --------
+    >>> from ricsk import EtCEncryptor, SecretKey
+    >>> from ricsk.attacks import IdentificationAttack
+    >>> from ricsk.datasets import make_street_numbers
+    >>> X, _ = make_street_numbers(50, size=16, random_state=0)
+    >>> encryptor = EtCEncryptor(SecretKey.generate(), block_size=2).fit(X)
+    >>> result = IdentificationAttack(n_references=5).run(encryptor, X)
+    >>> result.chance, result.share > 0.9, result.wins
+    (0.02, True, True)
+    """
+
+    n_references: int = 20
+    confidence: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.n_references < _MIN_REFERENCES:
+            raise ValueError(
+                f"n_references={self.n_references!r}: expected at least {_MIN_REFERENCES}."
+            )
+        check_share("confidence", self.confidence)
+
+    def run(
+        self,
+        encryptor: BaseImageEncryptor,
+        candidates: ArrayLike,
+        labels: ArrayLike | None = None,
+        *,
+        keys: Sequence[SecretKey] | None = None,
+    ) -> IdentificationResult:
+        """Encrypt each candidate, and ask which it was.
+
+        Parameters
+        ----------
+        encryptor : fitted encryptor
+            It is not changed.
+        candidates : array-like
+            Different images of the fitted shape.
+        labels : array-like of shape (n_candidates,), optional
+            What the adversary may know of each image. By default what the classifier says of the
+            ciphertexts; where classifiers learn on ciphertexts, all images are taken for alike.
+        keys : sequence of SecretKey, optional
+            ``n_candidates + n_references`` different keys, to get the same result again. By
+            default, fresh ones. They protect nothing but this trial.
+
+        Returns
+        -------
+        IdentificationResult
+
+        Raises
+        ------
+        ValueError
+            If no two candidates have the same label, or something does not fit the rest.
+        TypeError
+            If `encryptor` is not an encryptor of images.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        """
+        challenger = Challenger(encryptor, candidates, labels)
+        alike = challenger.labels[:, np.newaxis] == challenger.labels
+        hidden = np.flatnonzero(alike.sum(axis=1) > 1)
+        if not len(hidden):
+            raise ValueError(
+                f"no two of {len(alike)} candidates have the same label, so the label alone names "
+                "the image: expected candidates that the classifier reads alike."
+            )
+        alike = alike[np.ix_(hidden, hidden)]
+        used = draw_keys(keys, len(hidden) + self.n_references)
+        targets = np.concatenate(
+            [_count(challenger.encrypt(hidden[i : i + 1], used[i])) for i in range(len(hidden))]
+        )
+        own = np.stack([_count(challenger.encrypt(hidden, key)) for key in used[len(hidden) :]])
+        views = [(_fold(targets), _fold(own)), (targets, own)]
+        targets, own = min(views, key=lambda view: _rehearse(view[1], alike))
+        ranks = _rank(targets, own.sum(axis=0), alike)
+        n_right = int((ranks == 1).sum())
+        return IdentificationResult(
+            share=n_right / len(hidden),
+            interval=find_interval(n_right, len(hidden), self.confidence),
+            chance=float((1 / alike.sum(axis=1)).mean()),
+            n=len(hidden),
+            ranks=ranks,
+        )
+
+
+def _count(ciphertexts: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the values in each ciphertext: (n, 256)."""
+    rows = ciphertexts.reshape(len(ciphertexts), -1)
+    return np.stack([np.bincount(row, minlength=256) for row in rows])
+
+
+def _fold(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add up the counts of values at the same distance from mid-grey: (..., 128)."""
+    return counts[..., 127::-1] + counts[..., 128:]
+
+
+def _rehearse(own: NDArray[np.int64], alike: NDArray[np.bool_]) -> float:
+    """Attack each of the adversary's own ciphertexts with the rest of them: the mean rank."""
+    rest = own.sum(axis=0) - own
+    ranks = [_rank(*counts, alike) for counts in zip(own, rest, strict=True)]
+    return float(np.mean(ranks))
+
+
+def _rank(
+    targets: NDArray[np.int64], references: NDArray[np.int64], alike: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Rank the right candidate of each target, among those alike, by likelihood."""
+    frequencies = references + 1.0
+    frequencies /= frequencies.sum(axis=1, keepdims=True)
+    likelihoods = targets @ np.log(frequencies).T
+    better = likelihoods >= likelihoods.diagonal()[:, np.newaxis]
+    return (better & alike).sum(axis=1)

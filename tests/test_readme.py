@@ -1,0 +1,39 @@
+"""Every block of code in the README and the guide runs alone and prints what it says."""
+
+import doctest
+import re
+import textwrap
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FENCED = r"```python\n(.*?)```"
+DIRECTIVE = r"\.\. code-block:: python\n\n((?:    [^\n]*\n|\n)+)"
+PROMISE = r"# prints (.+)$"
+
+
+def find_blocks():
+    pages = [ROOT / "README.md", ROOT / "docs" / "index.rst", *(ROOT / "docs/guide").glob("*.rst")]
+    for page in sorted(pages):
+        pattern = FENCED if page.suffix == ".md" else DIRECTIVE
+        for i, code in enumerate(re.findall(pattern, page.read_text("utf8"), re.DOTALL), 1):
+            yield pytest.param(textwrap.dedent(code), id=f"{page.stem}-{i}")
+
+
+@pytest.mark.parametrize("code", list(find_blocks()))
+def test_block_prints_what_it_says(code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    promised = re.findall(PROMISE, code, re.MULTILINE)
+    assert promised, "the block shows no result: end a line of it with '# prints ...'"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(compile(code, "<block>", "exec"), {"__name__": "__main__"})
+    expected, printed = "".join(f"{line}\n" for line in promised), capsys.readouterr().out
+    assert doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS), printed
+
+
+def test_the_pages_that_are_read_first_have_blocks():
+    pages = {block.id.rpartition("-")[0] for block in find_blocks()}
+    assert {"README", "index", "getting_started"} <= pages
