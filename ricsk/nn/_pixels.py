@@ -30,6 +30,7 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
     Examples
     --------
     >>> import numpy as np
+    >>> from ricsk.nn import to_tensor
     >>> to_tensor(np.arange(3, dtype=">f4")[::-1])
     tensor([2., 1., 0.])
     """
@@ -54,6 +55,8 @@ def from_pixels(pixels: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
+    >>> from ricsk.nn import from_pixels
     >>> from_pixels(torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)).flatten()
     tensor([0.0000, 0.2000, 1.0000])
     """
@@ -75,6 +78,8 @@ def to_pixels(images: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
+    >>> from ricsk.nn import to_pixels
     >>> to_pixels(torch.tensor([[[[-1.0, 0.2, 1.0]]]])).flatten()
     tensor([  0,  51, 255], dtype=torch.uint8)
     """
