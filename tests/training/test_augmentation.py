@@ -199,6 +199,19 @@ def test_fit_encrypted_trains_alone_what_augment_first_trains():
     assert repr(KEY) not in repr(alone.__getstate__())
 
 
+def test_fit_encrypted_takes_flattened_ciphertexts():
+    square, flat = (
+        EtCEncryptor(KEY, block_size=4, flatten=flatten).fit(X) for flatten in (False, True)
+    )
+    fitted, expected = (
+        clone(CNN_TINY).set_params(augmentation="crop").fit_encrypted(X, y, encryptor)
+        for encryptor in (flat, square)
+    )
+    C = flat.transform(X_TEST)
+    assert C.ndim == 2
+    assert_array_equal(fitted.predict_proba(C), expected.predict_proba(C))
+
+
 def test_fit_encrypted_refuses_what_fit_does_and_keeps_what_was_fitted():
     encryptor = EtCEncryptor(KEY, block_size=4).fit(X)
     classifier = clone(CNN_TINY).set_params(epochs=1).fit(X, y)

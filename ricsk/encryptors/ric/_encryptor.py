@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -33,6 +32,7 @@ from ricsk.exceptions import TargetNotReachedError
 from ricsk.images import ImageBatch, describe
 from ricsk.keys import SecretKey
 from ricsk.nae import ClassPatterns, find_patterns
+from ricsk.training import draw_seed
 
 __all__ = ["RICEncryptor"]
 
@@ -124,8 +124,9 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
         of scikit-learn can stand behind the encryptor in a pipeline.
     device : str, default="auto"
-        Where to train: "auto" for a CUDA device if there is one. Images are encrypted and decrypted
-        on the processor in float64, so that the result is the same everywhere.
+        Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's
+        name. Images are encrypted and decrypted on the processor in float64, so that the result is
+        the same everywhere.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
     verbose : int, default=0
@@ -386,7 +387,7 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        seed = draw_seed(self.random_state)
         network = make_network(self.architecture_, seed)
         labels = self._reader.predict(levels)
         patterns, shape = self.patterns_, self.image_shape_in_
@@ -401,16 +402,12 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
                 noise = patterns.apply(noise, targets.cpu().numpy())
             return torch.from_numpy(noise).float()
 
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         view = self._reader.make_view()
         self.losses_ = train(
             network,
-            # torch reads neither reversed axes nor, without a warning, read-only memory
-            np.require(levels, requirements=("C", "W")),
+            levels,
             labels,
-            view=None if view is None else view.float().to(device),
+            view=None if view is None else view.float(),
             masks=draw_masks,
             alpha=self.alpha_,
             scramble=self.scramble_,
@@ -419,7 +416,7 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            device=device,
+            device=self.device,
             seed=seed,
             verbose=self.verbose,
         )

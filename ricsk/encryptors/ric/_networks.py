@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-import torch
-from safetensors.torch import load, save
-
 from ricsk.encryptors.ric._training import RIC
 from ricsk.nn.ric import LightRIC, PublishedRIC
+from ricsk.training import OwnRandomness, load_weights, save_weights
 
 __all__ = ["NETWORKS", "dump_network", "load_network", "make_network", "read_pretrained"]
 
@@ -29,8 +27,7 @@ def make_network(architecture: str, seed: int) -> RIC:
     -------
     LightRIC or PublishedRIC
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         return NETWORKS[architecture]()
 
 
@@ -58,7 +55,7 @@ def dump_network(network: RIC) -> bytes:
     bytes
         In the safetensors format.
     """
-    return save(network.state_dict())
+    return save_weights(network)
 
 
 def load_network(architecture: str, weights: bytes) -> RIC:
@@ -75,7 +72,5 @@ def load_network(architecture: str, weights: bytes) -> RIC:
     -------
     LightRIC or PublishedRIC
     """
-    with torch.device("meta"):  # no time and no randomness for initial weights
-        network = NETWORKS[architecture]()
-    network.load_state_dict(load(weights), assign=True)
-    return network.double().eval()
+    network: RIC = load_weights(lambda: NETWORKS[architecture](), weights)
+    return network.double()
