@@ -47,11 +47,12 @@ _PUBLIC = SecretKey(bytes(32))
 
 
 class MaskSearch:
-    """Changes masks until the classifier reads them, mixed with an unknown image, as told.
+    """Changes masks until the classifier reads them as given labels, mixed with any image.
 
     The image itself may not guide the search, because it is not known when the mask is made again.
-    In its place stand three images of public random black and white, of no, half and full contrast,
-    and all mixtures must have the margin. The solver of the paper, "cw", looks at the bare mask.
+    In its place stand three public images of random dark and bright values, of no, half and full
+    contrast: the mixtures with all of them must have the margin. The solver of the paper, "cw",
+    looks at the bare mask.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ class MaskMaker:
         Returns
         -------
         masks : ndarray of shape (n, height, width, channels), uint8
-            Whether they are read as told is not said here: the ciphertext decides.
+            Not all of them need be read as the labels: that is for the ciphertext to show.
         recipe : Recipe
             What makes them again.
         """
