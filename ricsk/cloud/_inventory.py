@@ -54,7 +54,7 @@ class Inventory(pickle.Pickler):
 
     def persistent_id(self, obj: Any) -> bool | None:
         """Note an object. True keeps pickle from taking it apart."""
-        if isinstance(obj, type | FunctionType | BuiltinFunctionType | ModuleType):
+        if isinstance(obj, type | BuiltinFunctionType | ModuleType):
             return True  # pickled by name
         if isinstance(obj, bytes | bytearray):
             self.buffers.append(bytes(obj))
@@ -68,8 +68,14 @@ class Inventory(pickle.Pickler):
         return None
 
     def reducer_override(self, obj: Any) -> Any:
-        """Take an object apart as pickle does; what it cannot take apart it could not store."""
+        """Take an object apart as pickle does; what it cannot take apart it could not store.
+
+        It stores functions by name, and others store what they were made with.
+        """
         try:
+            if isinstance(obj, FunctionType):
+                cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+                return list, ([*cells, *(obj.__defaults__ or ())],)
             reduce = copyreg.dispatch_table.get(type(obj))
             parts = reduce(obj) if reduce else obj.__reduce_ex__(5)
         except Exception:
@@ -178,4 +184,4 @@ def _as_array(value: Any) -> NDArray[Any] | None:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
         return None
-    return array if array.dtype.kind in "uif" else None
+    return array if array.size and array.dtype.kind in "uif" else None

@@ -125,7 +125,7 @@ def _as_rows(array: NDArray[Any], shape: ImageShape) -> Iterator[NDArray[Any]]:
     """Read an array as flattened images, in each layout that its size allows."""
     height, width, channels = shape
     n_values = height * width * channels
-    if array.size == 0 or array.size % n_values:
+    if array.size % n_values:
         return
     yield array.reshape(-1, n_values)
     if array.ndim > 1 and array.shape[-1] != n_values:
