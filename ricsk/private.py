@@ -55,12 +55,12 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
 
     A frozen classifier is not trained again. Behind ``EtCEncryptor(key, per_block_keys=False)`` a
     frozen `ViTClassifier` or `ConvMixerClassifier` is taken for one that reads plain images, and
-    `adapt_to_key` makes it read ciphertexts, exactly. The cloud must not know it: whoever compares
-    it with the cloud half reads the key off. Other frozen classifiers are used as they are, and
-    should read ciphertexts already.
+    `adapt_to_key` makes it read ciphertexts, exactly. The cloud must not know it, because the key
+    can be read off by comparing it with the cloud half. Other frozen classifiers are used as they
+    are, and should read ciphertexts already.
 
-    Whoever sees the ciphertexts and labels learns what the encryptor's own page says that it gives
-    away; this class adds no protection to it.
+    Ciphertexts and labels give away what the encryptor's own page says; this class adds no
+    protection.
 
     Parameters
     ----------
@@ -215,8 +215,9 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
                 )
             return encryptor.classifier_
         if params and not isinstance(classifier, FrozenEstimator):
-            # The encryptor would train it without them.
-            batch = check_images(X, image_shape=encryptor.image_shape, caller="PrivateClassifier")
+            # The encryptor trains a classifier without any.
+            shape = encryptor.get_params(deep=False).get("image_shape")
+            batch = check_images(X, image_shape=shape, caller="PrivateClassifier")
             images = batch.form.restore(batch.pixels)
             classifier = FrozenEstimator(_train(classifier, images, batch.shape, y, params))
         return encryptor.set_params(classifier=classifier).fit(X, y).classifier_
@@ -349,16 +350,15 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
     def cloud_half(self) -> CloudHalf:
         """Make the part that goes to the untrusted machine: the classifier, and no key.
 
-        Neither key nor encryptor is in it, no path of a file (a classifier's `checkpoint`, a
+        It holds no key and no encryptor, no path of a file (a classifier's `checkpoint`, a
         pipeline's `memory`), no state of an optimizer, and no plain image that the classifier was
         trained on. Some classifiers keep such images, as they are or scaled: nearest neighbours,
         support vector machines with kernels, Gaussian processes, label propagation, kernel
-        approximations, and whatever stands around one of these. There is no cloud half of them,
-        unless they learn on ciphertexts: those are what the cloud may see, with their labels.
+        approximations, and everything built on one of these. They have no cloud half, unless they
+        learn on ciphertexts: the cloud may see ciphertexts, with their labels.
 
-        What weights tell of the images that they were learnt from is another question, which this
-        does not answer: a network of good accuracy, a linear model or a forest tells little of
-        any one of many images, but the mean of a class of one image is that image.
+        This says nothing about what an adversary can infer about training images from a model's
+        weights or answers (membership inference, model inversion).
 
         Returns
         -------

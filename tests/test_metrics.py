@@ -419,3 +419,4 @@ def test_scorers_read_flat_ciphertexts_and_images(shape):
         assert recovery_psnr(encryptor, given) == pytest.approx(expected["recovery_psnr"])
         assert prediction_agreement(pipeline, given) == agreement
         assert noise_likeness_score(encryptor, given) == scores["noise_likeness_score"]
+    assert recovery_psnr(EtCEncryptor(KEY, block_size=4, flatten=True).fit(X), flat) == 100

@@ -15,6 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -305,6 +306,16 @@ def test_a_classifier_that_keeps_plain_images_has_no_cloud_half(classifier, wher
         private.cloud_half()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_an_optimizer_remembers_stays_behind():
+    network = MLPClassifier((100,), max_iter=20, random_state=0)
+    private = PrivateClassifier(SealedEncryptor(KEY), network).fit(LARGE[:30], large_numbers[:30])
+    assert hasattr(private.classifier_, "_optimizer")
+    cloud = private.cloud_half()
+    assert not hasattr(cloud.classifier, "_optimizer")
+    np.testing.assert_array_equal(cloud.predict(LARGE), private.predict_encrypted(LARGE))
+
+
 def test_enlarged_training_images_do_not_go_to_the_cloud():
     """Images too small for a seal are enlarged, also those that the classifier learns on."""
     private = PrivateClassifier(SealedEncryptor(KEY), KNeighborsClassifier()).fit(X / 255, Y)
@@ -453,7 +464,7 @@ def test_a_fit_that_fails_changes_nothing(fitted):
     private = clone(fitted).fit(X / 255, Y)
     before = pickle.dumps(private)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        private.fit(X[:50] / 255, Y[:40])
+        private.fit(LARGE[:50], Y[:40])
     assert pickle.dumps(private) == before
 
 

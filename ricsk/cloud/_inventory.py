@@ -54,7 +54,7 @@ class Inventory(pickle.Pickler):
 
     def persistent_id(self, obj: Any) -> bool | None:
         """Note an object. True keeps pickle from taking it apart."""
-        if isinstance(obj, type | FunctionType | BuiltinFunctionType | ModuleType):
+        if isinstance(obj, type | BuiltinFunctionType | ModuleType):
             return True  # pickled by name
         if isinstance(obj, bytes | bytearray):
             self.buffers.append(bytes(obj))
@@ -68,12 +68,19 @@ class Inventory(pickle.Pickler):
         return None
 
     def reducer_override(self, obj: Any) -> Any:
-        """Take an object apart as pickle does; what it cannot take apart it could not store."""
+        """Take an object apart as pickle does; what it cannot take apart it could not store.
+
+        It stores functions by name, and others store what they were made with.
+        """
         try:
+            if isinstance(obj, FunctionType):
+                cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+                return list, ([*cells, *(obj.__defaults__ or ())],)
             reduce = copyreg.dispatch_table.get(type(obj))
-            return reduce(obj) if reduce else obj.__reduce_ex__(5)
+            parts = reduce(obj) if reduce else obj.__reduce_ex__(5)
         except Exception:
             return str, ()
+        return parts if isinstance(parts, tuple) else (str, ())  # or it is pickled by name
 
 
 class _Nowhere:
@@ -93,6 +100,18 @@ def refuse_secrets(classifier: Any) -> None:
     ------
     CloudHalfError
         With what was found.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> from ricsk.cloud import refuse_secrets
+    >>> refuse_secrets(make_pipeline(PixelEncryptor(SecretKey.generate()), LogisticRegression()))
+    Traceback (most recent call last):
+    ...
+    ricsk.exceptions.CloudHalfError: there is a PixelEncryptor in this Pipeline, which must not go
+    to the cloud. ...
     """
     for owner in Inventory(classifier).objects:
         # By name and by tag, because nothing here may import keys or encryptors.
@@ -116,6 +135,13 @@ def without_leftovers(classifier: Any) -> Any:
     -------
     classifier
         The same; or a copy of it without paths of files and states of optimizers, if it has any.
+
+    Examples
+    --------
+    >>> from ricsk import CNNClassifier
+    >>> from ricsk.cloud import without_leftovers
+    >>> without_leftovers(CNNClassifier(checkpoint="/home/me/secret project/cnn"))
+    CNNClassifier()
     """
     if not any(_leftovers_of(owner) for owner in Inventory(classifier).objects):
         return classifier
@@ -158,4 +184,4 @@ def _as_array(value: Any) -> NDArray[Any] | None:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
         return None
-    return array if array.dtype.kind in "uif" else None
+    return array if array.size and array.dtype.kind in "uif" else None

@@ -62,6 +62,21 @@ def find_training_images(
     -------
     str or None
         Where images were found; None if none were.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from ricsk.cloud import find_training_images
+    >>> from ricsk.datasets import load_digits
+    >>> from ricsk.images import ValueRange
+    >>> X, y = load_digits(size=8)
+    >>> X, y = X[:200] / 255, y[:200]
+    >>> flat = X.reshape(200, -1)
+    >>> find_training_images(SVC().fit(flat, y), X, ValueRange(0, 1))
+    'SVC.support_vectors_'
+    >>> find_training_images(LogisticRegression().fit(flat, y), X, ValueRange(0, 1)) is None
+    True
     """
     inventory = Inventory(classifier)
     for owner in [] if exact else inventory.objects:
@@ -110,7 +125,7 @@ def _as_rows(array: NDArray[Any], shape: ImageShape) -> Iterator[NDArray[Any]]:
     """Read an array as flattened images, in each layout that its size allows."""
     height, width, channels = shape
     n_values = height * width * channels
-    if array.size == 0 or array.size % n_values:
+    if array.size % n_values:
         return
     yield array.reshape(-1, n_values)
     if array.ndim > 1 and array.shape[-1] != n_values:

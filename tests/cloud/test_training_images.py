@@ -169,8 +169,8 @@ def subset(X, n=20):
     return X[np.random.default_rng(1).permutation(len(X))[:n]]
 
 
-def enlarge(X, order):
-    return zoom(X.reshape(-1, 8, 8, 3), (1, 3, 3, 1), order=order)
+def enlarge(X):
+    return X.reshape(-1, 8, 8, 3).repeat(3, axis=1).repeat(3, axis=2)
 
 
 FACTORS, SHIFTS = RNG.uniform(0.2, 5, 192), RNG.normal(size=192)
@@ -185,11 +185,12 @@ FORMS = {
     "levels as integers": lambda X: np.rint(255 * X).astype(np.int64),
     "on [-1, 1]": lambda X: 2 * X - 1,
     "negatives": lambda X: subset(1 - X),
+    "the negative of one": lambda X: 0.3 - 2.2 * X[7],
     "some": subset,
     "images": lambda X: X.reshape(-1, 8, 8, 3),
     "columns": lambda X: subset(X).T,
-    "channels first": lambda X: np.moveaxis(subset(X).reshape(-1, 8, 8, 3), -1, 1),
-    "channels first, flat": lambda X: np.moveaxis(X.reshape(-1, 8, 8, 3), -1, 1).reshape(120, -1),
+    "channels first": lambda X: np.moveaxis(3.3 * subset(X).reshape(-1, 8, 8, 3), -1, 1),
+    "channels first, flat": lambda X: FORMS["channels first"](X).reshape(20, -1),
     "a list of arrays": list,
     "a list of lists": lambda X: X.tolist(),
     "a dictionary": lambda X: {i: {"row": row} for i, row in enumerate(X)},
@@ -197,7 +198,7 @@ FORMS = {
     "a sparse matrix": lambda X: csr_matrix(subset(X)),
     "a table": lambda X: pd.DataFrame(subset(X)),
     "a tensor": lambda X: torch.tensor(subset(X)),
-    "a parameter": lambda X: torch.nn.Parameter(torch.tensor(subset(X))),
+    "a tensor with a gradient": lambda X: torch.tensor(subset(FACTORS * X), requires_grad=True),
     "a layer": lambda X: torch.nn.ParameterList([torch.tensor(subset(X))]),
     "bytes": lambda X: b"head" + X.tobytes(),
     "bytes of levels": lambda X: bytearray(np.rint(255 * X).astype(np.uint8).tobytes()),
@@ -206,9 +207,12 @@ FORMS = {
     "an object with slots": lambda X: Slotted(subset(X)),
     "a tree": lambda X: KDTree(subset(X)),
     "another classifier": lambda X: fitted(KNN),
-    "enlarged": lambda X: subset(enlarge(X, 0)),
-    "enlarged and flat": lambda X: subset(enlarge(X, 0).reshape(120, -1)),
-    "enlarged smoothly": lambda X: enlarge(X, 1),
+    "a closure": lambda X: lambda others: others @ X.T,
+    "a default": lambda X: lambda others, X=X: others @ X.T,
+    "a method": lambda X: Keeper(subset).fit(X).fit,
+    "enlarged": lambda X: 3.3 * subset(enlarge(X)),
+    "enlarged and flat": lambda X: 3.3 * subset(enlarge(X).reshape(120, -1)),
+    "enlarged smoothly": lambda X: zoom(X.reshape(-1, 8, 8, 3), (1, 3, 3, 1), order=1),
     "normalized": lambda X: subset(Normalizer().fit_transform(X)),
     "standardized": lambda X: StandardScaler().fit_transform(X),
     "robustly scaled": lambda X: RobustScaler().fit_transform(X),
@@ -266,6 +270,11 @@ def test_other_numbers_are_no_images(kept):
     assert find_training_images(Keeper(lambda X: kept).fit(FLAT), X, UNIT) is None
 
 
+def test_a_black_image_is_not_every_zero():
+    images = np.concatenate([np.zeros_like(X[:1]), X])
+    assert find_training_images(Keeper(lambda X: bytes(10_000)).fit(FLAT), images, UNIT) is None
+
+
 def test_a_class_of_one_image_is_found_in_its_mean():
     labels = np.arange(len(X)) // 119
     assert find_training_images(fitted(NearestCentroid(), labels=labels), X, UNIT)
@@ -291,7 +300,7 @@ def test_exactly_means_these_images_and_no_map_of_them():
 def needles(images):
     """Rows of bytes that would be in a dump of images, in any of their forms."""
     levels = np.rint(255 * images).astype(np.uint8)
-    forms = [enlarge(form, 0) for form in (levels, images)]
+    forms = [enlarge(form) for form in (levels, images)]
     flat = images.reshape(len(images), -1)
     for scaler in (StandardScaler(), MinMaxScaler(), MinMaxScaler((-1, 1)), RobustScaler()):
         forms.append(scaler.fit_transform(flat))
