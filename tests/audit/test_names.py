@@ -18,11 +18,10 @@ def test_parameters_that_differ_are_named():
     )
 
 
-def test_neither_keys_nor_classifiers_are_named():
-    assert (
-        describe_estimator(RICEncryptor("/home/me/images.key", LogisticRegression()))
-        == "RICEncryptor"
-    )
+def test_neither_keys_nor_classifiers_are_named(tmp_path):
+    path = tmp_path / "images.key"
+    SecretKey.generate().save(path)
+    assert describe_estimator(RICEncryptor(path, LogisticRegression())) == "RICEncryptor"
     assert describe_estimator(BruteForceAttack([KEY])) == "BruteForceAttack"
 
 
