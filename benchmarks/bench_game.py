@@ -49,20 +49,24 @@ def main() -> None:
         "LE": LearnableEncryptor(key),
         "ELE": LearnableEncryptor(key, per_block_keys=True, scramble_blocks=True),
         "EtC 4": EtCEncryptor(key, block_size=4),
+        "EtC 4, one key": EtCEncryptor(key, block_size=4, per_block_keys=False),
+        "RIC unscrambled": RICEncryptor(key, frozen, scramble=False),
         **{f"RIC {alpha}": RICEncryptor(key, frozen, alpha=alpha) for alpha in (0.5, 0.8, 0.9)},
         "sealed": SealedEncryptor(key, frozen),
     }
     game = DistinguishingGame(args.n_ciphertexts)
     attack = IdentificationAttack(args.n_references)
     print(f"{args.data}: {args.n_candidates} candidates, {2 * args.n_ciphertexts} ciphertexts")
-    print("scheme   game: right  advantage       by           named right  by chance  seconds")
+    print(
+        "scheme          game: right  advantage       by           named right  by chance  seconds"
+    )
     for name, scheme in schemes.items():
         start = time.perf_counter()
         fitted = scheme.fit(X)
         played, named = game.play(fitted, candidates), attack.run(fitted, candidates)
         low, high = played.interval
         print(
-            f"{name:8} {100 * played.accuracy:9.1f} %  {low:4.2f} to {high:4.2f}  "
+            f"{name:15} {100 * played.accuracy:9.1f} %  {low:4.2f} to {high:4.2f}  "
             f"{played.features:12} {100 * named.share:9.1f} % {100 * named.chance:8.1f} %"
             f"  {time.perf_counter() - start:7.0f}",
             flush=True,
