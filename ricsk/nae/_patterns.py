@@ -154,7 +154,7 @@ class ClassPatterns:
         pattern = torch.zeros(n_classes, *image_shape, device=device, requires_grad=True)
         adam = torch.optim.Adam([pattern], lr=0.1 * bound)
         least, stale = np.inf, 0
-        for step in tqdm(range(max_steps), "patterns", leave=False, disable=not verbose):
+        for step in tqdm(range(max_steps), "class patterns", leave=False, disable=not verbose):
             targets = _choose_targets(step, size, n_classes, device)
             noise, other = mix.draw(size)
             weight = alpha + (1 - alpha) * mix.uniform(size)

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ricsk import CNNClassifier, PrivateClassifier, SealedEncryptor, SecretKey, unseal
@@ -301,7 +302,7 @@ def test_another_codec_is_recommended_only_where_it_helps():
     half = noise * (np.arange(1024) < 480).astype(np.uint8)
     settings = {"bit_planes": 5, "kappa": 0.0, "amplitude": 0.0}
     raw = linear(codec="raw", **settings).fit(flat(D_TRAIN))
-    with pytest.raises(TooLargeError, match=r'or codec="webp" would .*; or codec="jpegxl" would'):
+    with pytest.raises(TooLargeError, match='codec="webp" would make them small enough'):
         raw.transform(flat(half))
     webp = linear(codec="webp", **settings).fit(flat(D_TRAIN))
     np.testing.assert_array_equal(webp.inverse_transform(webp.transform(flat(half))), flat(half))
@@ -666,7 +667,7 @@ def test_parameters_that_are_set_after_fit_change_nothing(tmp_path):
     images = flat(D[:3])
     C, C_new = sealed.transform(images), linear(key=OTHER).fit(flat(D_TRAIN)).transform(images)
     assert set(CHANGED) | {"key"} == set(sealed.get_params(deep=False))
-    sealed.set_params(**CHANGED, key=bytes(31 * [7]) + b"x")
+    sealed.set_params(**CHANGED, key=SecretKey(bytes(31 * [7]) + b"x"))
     joblib.dump(sealed, tmp_path / "sealed")
     dumped = skops.io.dumps(sealed)
     copies = [
