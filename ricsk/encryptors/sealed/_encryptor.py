@@ -240,6 +240,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
+        self._check_levels_survive(batch.pixels.dtype)
         self.match_, self.appearance_ = self.match, self.appearance
         self.codec_, self.nonce_ = self.codec, self.nonce
         self.tolerance_ = TOLERANCES[self.match] if self.tolerance is None else self.tolerance
@@ -361,7 +362,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         compressed = [compress(image, self.codec_) for image in images]
         self._check_room(images, [len(data) for _, data in compressed], name)
         sealed = np.empty((len(images), *self.ciphertext_shape_), np.uint8)
-        # Of all parameters, this alone acts without a new fit: it changes nothing that comes out.
+        # Of all parameters verbose alone acts without a new fit: it changes nothing that comes out.
         with tqdm(total=len(images), desc="sealing", unit="image", disable=not self.verbose) as bar:
             for chunk in _split(len(images), self.ciphertext_shape_):
                 sealed[chunk] = self._seal_chunk(compressed, chunk, ask(chunk), form, name, bar)
@@ -460,7 +461,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             for image in start
         ]
         return self._goal.search(
-            start, targets, streams, held_planes=self.bit_planes_, attempt=attempt
+            start,
+            targets,
+            streams,
+            held_planes=self.bit_planes_,
+            attempt=attempt,
+            verbose=self.verbose,
         )
 
     def _describe_failure(

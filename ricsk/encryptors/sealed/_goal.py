@@ -122,6 +122,7 @@ class Goal:
         *,
         held_planes: int,
         attempt: int,
+        verbose: int = 0,
     ) -> NDArray[np.uint8]:
         """Change the high planes of images until the classifier should find the targets there.
 
@@ -139,6 +140,8 @@ class Goal:
             How many low planes stay as they are.
         attempt : int
             How many searches for these images have failed.
+        verbose : int
+            Whether to show a progress bar, on the standard error stream.
 
         Returns
         -------
@@ -154,6 +157,7 @@ class Goal:
                 tolerance=self.tolerance / _SURPLUS,
                 max_passes=_MAX_PASSES[self.match],
                 held_planes=held_planes,
+                verbose=verbose,
             ).pixels
         # A classifier may decide by more than its largest score, by a threshold for instance: what
         # was margin enough for the scores was not enough for its predict.
@@ -166,6 +170,7 @@ class Goal:
             kappa=_SURPLUS * kappa,
             max_passes=_MAX_QUERIES,
             held_planes=held_planes,
+            verbose=verbose,
         ).pixels
 
     def is_met(

@@ -21,7 +21,9 @@ from sklearn.svm import SVC, LinearSVC, NuSVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+import ricsk
 from ricsk import CNNClassifier, SealedEncryptor, SecretKey
+from ricsk.classifiers import TorchClassifier
 from ricsk.exceptions import TargetNotReachedError
 
 KEY = SecretKey(bytes(32))
@@ -497,3 +499,31 @@ def test_a_form_that_is_read_in_another_way_is_refused_by_transform_and_rekey():
     ):
         with pytest.raises(ValueError, match="read as another class in the form given"):
             act()
+
+
+# One pass gives both the margin and the last word.
+
+
+@pytest.mark.parametrize("name", ["CNN", "ConvMixer", "ViT", "AdaptNet"])
+def test_the_networks_of_this_package_decide_in_one_way(name):
+    kind = getattr(ricsk, f"{name}Classifier")
+    for method in ("predict", "decision_function"):
+        assert getattr(kind, method) is getattr(TorchClassifier, method)
+
+
+@pytest.mark.parametrize("labels", [Y, Y2], ids=["three classes", "two classes"])
+def test_the_largest_score_is_what_a_network_predicts_exactly(network, labels):
+    """Where scores underflow or are equal, too: the arithmetic is the same."""
+    network = CNNClassifier(**network.get_params()).fit(X, labels)
+    noise = np.random.default_rng(0).integers(0, 256, (200, *SHAPE), np.uint8)
+    head = network.module_.network.head
+    for factor in (1.0, 1e-6, 1e-30, 1e-8, 0.0):
+        with torch.no_grad():
+            head.weight *= factor
+            head.bias *= factor
+        scores = network.decision_function(noise)
+        if scores.ndim == 1:
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        best = network.classes_[scores.argmax(axis=1)]
+        np.testing.assert_array_equal(network.predict(noise), best)
+    assert (scores == 0).all()
