@@ -523,8 +523,8 @@ def _margins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[
 
 def _describe_classifier(classifier: Any) -> str:
     """Show a classifier as it shows itself, unless that fills the screen, as with skorch."""
-    shown = repr(classifier)
-    return shown if len(shown) < 200 else f"this {type(_unwrap(classifier)).__name__}"
+    shown = " ".join(repr(classifier).split())
+    return shown if len(shown) <= 120 else f"this {type(_unwrap(classifier)).__name__}"
 
 
 def _describe_error(error: Exception) -> str:

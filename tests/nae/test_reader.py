@@ -305,3 +305,127 @@ def test_probabilities_that_the_view_does_not_have_are_refused():
     reader.check(X)
     with pytest.raises((ValueError, TypeError), match="proba"):
         reader.check(X, "proba")
+
+
+def test_modules_that_cast_to_single_precision_have_a_view_in_double():
+    class Casts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(432, 3))
+
+        def forward(self, X):
+            return self.layers(X.to(torch.float32).float() / 255)
+
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        Casts,
+        criterion=nn.CrossEntropyLoss,
+        lr=0.1,
+        max_epochs=30,
+        train_split=None,
+        verbose=0,
+    ).fit(X, Y.astype(np.int64))
+    reader = read_bytes(net)
+    reader.check(X, "proba")
+    with torch.inference_mode():
+        scores = reader.view.scores(torch.from_numpy(X).double())
+    assert scores.dtype == torch.float64
+    np.testing.assert_array_equal(scores.argmax(dim=1), net.predict(X))
+    levels = torch.from_numpy(X[:2]).double().requires_grad_()
+    (gradient,) = torch.autograd.grad(reader.view.scores(levels).sum(), levels)
+    assert gradient.abs().max() > 0
+
+
+def test_a_module_without_double_precision_can_still_be_asked():
+    class Single(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(432, 3))
+
+        def forward(self, X):
+            return self.layers(X / 255) @ torch.eye(3)
+
+    reader = read_bytes(fit_net(Single, X))
+    assert reader.view is None
+    reader.check(X)
+
+
+def test_subclasses_have_the_view_of_their_network_and_not_its_shortcut():
+    class Column(CNNClassifier):
+        def predict(self, X):
+            return super().predict(X)[:, np.newaxis]
+
+    classifier = Column(epochs=2, random_state=0).fit(X, Y)
+    reader = read_bytes(classifier)
+    assert reader.view is not None
+    reader.check(X)
+    labels = reader.predict(X)
+    np.testing.assert_array_equal(reader.classes[labels], classifier.predict(X)[:, 0])
+    calls = []
+    classifier.module_.register_forward_hook(lambda *_: calls.append(1))
+    reader.read(X, labels, least=-np.inf)
+    assert calls  # its predict was asked beside the view
+
+
+def test_whole_classes_that_scores_miss_are_other_columns():
+    """Two of three are exchanged: too few images to be most, among noise of the third."""
+    exchanged = Renames([4, 5, 6], lambda found: np.array([4, 6, 5])[found - 4])
+    with pytest.raises(ValueError, match="in the order of classes_"):
+        read_bytes(exchanged).check(X)
+    never_the_last = Renames([4, 5, 6], lambda found: np.where(found == 6, 4, found))
+    read_bytes(never_the_last).check(X)
+
+
+def test_images_that_are_sorted_by_class_are_tried_all_over():
+    order = np.argsort(Y, kind="stable").repeat(20)
+    read_bytes(Renames([4, 5, 6])).check(X[order])
+    exchanged = Renames([4, 5, 6], lambda found: np.array([4, 6, 5])[found - 4])
+    with pytest.raises(ValueError, match="in the order of classes_"):
+        read_bytes(exchanged).check(X[order])
+
+
+@pytest.mark.parametrize("kind", ["chance", "batch"])
+def test_a_classifier_that_does_not_repeat_itself_is_refused(kind):
+    rng = np.random.default_rng(0)
+
+    class Unsteady(ClassifierMixin, BaseEstimator):
+        classes_ = np.arange(3)
+
+        def predict_proba(self, X):
+            return LINEAR.predict_proba(X)
+
+        def predict(self, X):
+            proba = self.predict_proba(X)
+            if kind == "chance":
+                return (proba + (rng.random(proba.shape) < 0.05)).argmax(axis=1)
+            return (proba[:, 0] > np.median(proba[:, 0])).astype(int)
+
+        def fit(self, X, y=None):
+            return self
+
+    with pytest.raises(ValueError, match="asked twice, among other images"):
+        read_bytes(Unsteady()).check(X)
+
+
+def test_a_scale_that_cannot_be_known_is_refused():
+    """A module that takes channels first: of floats up to 255, their values or their levels?"""
+    values = np.moveaxis(X, -1, 1) / np.float32(255)
+    net = fit_net(Convolutions, values)
+    Reader(net, UNIT, FLOATS, SHAPE).check(X)
+    with pytest.raises(ValueError, match=r"from 0 to 255 than .* it is not known which"):
+        Reader(net, ValueRange(0.0, 255.0), FLOATS, SHAPE).check(X)
+
+
+def test_a_form_that_cannot_be_read_after_fit_is_told_in_words():
+    net = fit_net(lambda: nn.Linear(432, 3), FLAT / 255)
+    rows = ImageForm(2, np.dtype(np.float32))
+    reader = Reader(net, UNIT, rows, SHAPE)
+    with pytest.raises(ValueError, match=r"in the form given, 4 dimensions .*fit again"):
+        reader.check_form(X / np.float32(255), FLOATS)
+
+
+def test_long_descriptions_of_classifiers_do_not_bury_the_message():
+    net = fit_net(perceptron, X / 255)
+    net.classes = [4, 5, 6]
+    with pytest.raises(ValueError, match=r"^predict of this NeuralNetClassifier returned \d, "):
+        Reader(net, UNIT, FLOATS, SHAPE).check(X)
