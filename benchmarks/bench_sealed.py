@@ -5,6 +5,8 @@ read in another process, bit-exact recovery there, forward passes through the cl
 milliseconds per image, next to the solver of the RIC paper ("cw") and to searches without patterns;
 the time of decryption next to that of codec and cipher alone; bytes per image. Then probabilities
 and features (``--match``), and whether predictions survive other arithmetic (``--arithmetic``).
+``--opening`` compares `unseal`, which has the key alone, with `inverse_transform`; by itself it
+needs no data set.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +29,14 @@ import torch
 from bench_ric import classifier_for
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import StratifiedKFold
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ricsk import CNNClassifier, SealedEncryptor, SecretKey
-from ricsk.datasets import load_packed
-from ricsk.encryptors.sealed._format import _DECODERS, Sealer
+from ricsk import CNNClassifier, SealedEncryptor, SecretKey, unseal
+from ricsk.codecs import decompress
+from ricsk.datasets import load_packed, make_street_numbers
+from ricsk.encryptors.sealed._format import CODEC_NUMBERS, Sealer, Subkeys
 from ricsk.exceptions import TooLargeError
 from ricsk.nae import find_noise, view_classifier
 
@@ -52,24 +58,21 @@ np.savez(
 """
 
 
-class Counter:
-    """Counts the images that go forward through a classifier, by itself and by its views."""
+@contextmanager
+def counting_passes(classifier: CNNClassifier) -> Iterator[list[int]]:
+    """Count the images that go forward through a network, by itself and by views of it."""
+    counts: list[int] = []
+    kind = type(classifier.module_.network)
 
-    def __init__(self, encryptor: SealedEncryptor) -> None:
-        self.count = 0
-        for owner, name in (
-            (encryptor.classifier_.estimator, "predict"),
-            (encryptor._single.body, "forward"),
-            (encryptor._view.body, "forward"),
-        ):
-            setattr(owner, name, self._counting(getattr(owner, name)))
+    def count(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(module, kind):
+            counts.append(len(inputs[0]))
 
-    def _counting(self, function: Any) -> Any:
-        def counted(images: Any) -> Any:
-            self.count += len(images)
-            return function(images)
-
-        return counted
+    handle = register_module_forward_pre_hook(count)
+    try:
+        yield counts
+    finally:
+        handle.remove()
 
 
 def in_another_process(encryptor: SealedEncryptor, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,13 +97,17 @@ def file_bytes(X: np.ndarray, kind: str) -> float:
 
 def codec_and_cipher(encryptor: SealedEncryptor, C: np.ndarray) -> float:
     """Seconds that decryption cannot do without: AES-SIV and the codec, called directly."""
-    sealer = Sealer(encryptor.key_, encryptor.ciphertext_shape_, encryptor.bit_planes_)
-    sealed = [sealer.stored(image)[16:] for image in C]
+    subkeys = Subkeys(encryptor.key_)
+    sealer = Sealer(subkeys, encryptor.ciphertext_shape_, encryptor.bit_planes_)
+    messages = [sealer.authenticate(image) for image in C]
+    sealed = [subkeys.cipher.encrypt(message, None) for message in messages]
+    names = {number: name for name, number in CODEC_NUMBERS.items()}
 
     def run() -> None:
         for body in sealed:
-            message = sealer.cipher.decrypt(body, [sealer.context])
-            _DECODERS[message[0] & 7](message[2:].rstrip(b"\0")[:-1], encryptor.image_shape_in_)
+            message = subkeys.cipher.decrypt(body, None)
+            data = message[2:].rstrip(b"\0")[:-1]
+            decompress(data, names[message[0] & 7], encryptor.image_shape_in_)
 
     return best_of_ten(run)
 
@@ -140,15 +147,8 @@ def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarra
         decrypting = best_of_ten(lambda C=C[:200], e=encryptor: e.inverse_transform(C))
         X_read, predicted = in_another_process(encryptor, C)
         part = X[:200]
-        counter = Counter(encryptor)
-        encryptor.transform(part)
-        for owner in (
-            encryptor.classifier_.estimator,
-            encryptor._single.body,
-            encryptor._view.body,
-        ):
-            owner.__dict__.pop("predict", None)
-            owner.__dict__.pop("forward", None)
+        with counting_passes(classifier) as passes:
+            encryptor.transform(part)
         rows.append(
             {
                 "data": name,
@@ -157,7 +157,7 @@ def labels(name: str, classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarra
                 "kappa": encryptor.kappa_,
                 "agreement %": 100 * np.mean(predicted == plain),
                 "exact %": 100 * np.mean((X_read == X).all(axis=(1, 2, 3))),
-                "passes": counter.count / len(part),
+                "passes": sum(passes) / len(part),
                 "fit s": fitted - start,
                 "encrypt ms": 1000 * (encrypted - fitted) / n,
                 "decrypt ms": 1000 * decrypting / min(n, 200),
@@ -229,7 +229,7 @@ def arithmetic(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> N
 
     Without patterns, which leave most margins far above kappa.
     """
-    module = classifier.module_.cpu().eval()
+    module, view = classifier.module_.cpu().eval(), view_classifier(classifier)
     rows = []
     moved: dict[str, float] = {}
     for kappa in (0.0, 0.02, 0.1, 0.5, "auto"):
@@ -243,7 +243,7 @@ def arithmetic(classifier: CNNClassifier, X_fit: np.ndarray, X: np.ndarray) -> N
             exact = module(x).argmax(dim=1)
             ways: dict[str, Any] = {
                 "batch 7": torch.cat([module(part) for part in x.split(7)]),
-                "float64": encryptor._view.scores(x.double()),
+                "float64": view.scores(x.double()),
             }
             for dtype in (torch.bfloat16, torch.float16):
                 with torch.autocast("cpu", dtype=dtype):
@@ -277,16 +277,50 @@ def onnx(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor | None:
     return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
+def opening() -> None:
+    """Print how long `unseal` takes beside `inverse_transform`, on made images."""
+    rows = []
+    for size, n in ((32, 500), (96, 60)):
+        X, y = make_street_numbers(n, size=size, random_state=0)
+        classifier = RidgeClassifier().fit(X.reshape(n, -1), y)
+        for bit_planes in (4, 5, 6):
+            key = SecretKey.generate()
+            encryptor = SealedEncryptor(
+                key, FrozenEstimator(classifier), kappa=0, amplitude=0, bit_planes=bit_planes
+            ).fit(X)
+            try:
+                C = encryptor.transform(X)
+            except TooLargeError:
+                continue
+            row: dict[str, Any] = {"size": size, "k": bit_planes}
+            for title, images in (("one", C[:1]), ("all", C)):
+                own = best_of_ten(lambda images=images, e=encryptor: e.inverse_transform(images))
+                by_key = best_of_ten(lambda images=images, key=key: unseal(images, key))
+                row[f"{title}: unseal ms"] = 1000 * by_key / len(images)
+                row[f"{title}: inverse_transform ms"] = 1000 * own / len(images)
+                row[f"{title}: ratio"] = by_key / own
+            rows.append(row)
+    print("milliseconds of the processor for an image, opened alone and among all:")
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of packed data sets")
+    parser.add_argument("--data-dir", type=Path, help="folder of packed data sets")
     parser.add_argument("--models", type=Path, help="folder to keep trained classifiers in")
     parser.add_argument("--sets", nargs="*", default=["cifar10", "flowers128"])
     parser.add_argument("--n", type=int, default=1000, help="test images, of each set at most")
     parser.add_argument("--no-labels", action="store_true", help="leave out the first table")
     parser.add_argument("--match", action="store_true", help="probabilities and features, CIFAR-10")
     parser.add_argument("--arithmetic", action="store_true", help="other arithmetic, CIFAR-10")
+    parser.add_argument("--opening", action="store_true", help="unseal beside inverse_transform")
     args = parser.parse_args()
+    if args.opening:
+        opening()
+    if args.data_dir is None:
+        if not args.opening:
+            parser.error("--data-dir is needed for all but --opening")
+        return
     for name in args.sets:
         X_train, y_train, _ = load_packed(args.data_dir, name, "train")
         X, y, _ = load_packed(args.data_dir, name, "test", limit=args.n)

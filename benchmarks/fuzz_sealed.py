@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import SealedEncryptor, SecretKey
 from ricsk.datasets import load_digits, make_street_numbers
-from ricsk.encryptors.sealed._format import Sealer, unseal_image
+from ricsk.encryptors.sealed._format import CODEC_NUMBERS, NONCE_BYTES, Sealer, Subkeys, capacity
+from ricsk.encryptors.sealed._unseal import Opener
 from ricsk.exceptions import NewerFormatError, NotSealedError
 
 Pixels = NDArray[np.uint8]
@@ -45,8 +46,8 @@ def ciphertexts(key: SecretKey, n: int) -> list[Pixels]:
     return sealed
 
 
-def mutated(images: list[Pixels]) -> Pixels:
-    """Change an image in one of many ways, surely."""
+def mutate(images: list[Pixels]) -> Pixels:
+    """Change an image in one of many ways, never into itself."""
     image = images[rng.integers(len(images))]
     other = images[rng.integers(len(images))]
     flat = image.reshape(-1).copy()
@@ -89,20 +90,25 @@ def mutated(images: list[Pixels]) -> Pixels:
 
 
 def nonsense(shape: tuple[int, int, int], key: SecretKey) -> Pixels:
-    """Seal what is no image, with scales of 1 the most often."""
-    sealer = Sealer(key, shape, int(rng.integers(4, 8)))
-    content = rng.bytes(int(rng.integers(sealer.capacity - 16)))
-    codec = int(rng.integers(3))
-    if codec == 1 and rng.integers(2):  # looks like WebP of the right size, or of an enormous one
+    """Seal what is not an image, most often with a scale of 1."""
+    bit_planes = int(rng.integers(4, 8))
+    sealer = Sealer(Subkeys(key), shape, bit_planes)
+    room = capacity(int(np.prod(shape)), bit_planes, nonce=True)
+    content = rng.bytes(int(rng.integers(room)))
+    codec = str(rng.choice(list(CODEC_NUMBERS)))
+    if codec == "webp" and rng.integers(
+        2
+    ):  # looks like WebP of the right size, or of an enormous one
         sides = (shape[1] - 1, shape[0] - 1) if rng.integers(2) else (0x3FFF, 0x3FFF)
         content = b"\x2f" + (sides[0] | sides[1] << 14).to_bytes(4, "little") + content
-        content = content[: sealer.capacity - 16]
+        content = content[:room]
     scale = int(rng.choice([0, 1, 1, 1, 2, 5, 255]))
-    body = sealer.encrypt(codec, content, scale, fresh=bool(rng.integers(2)))
-    return sealer.sign(sealer.noise(body, 0))
+    nonce = rng.bytes(NONCE_BYTES) if rng.integers(2) else b""
+    body = sealer.encrypt(codec, content, scale, nonce)
+    return sealer.sign(sealer.draw_noise(body, 0))
 
 
-def flipped(images: list[Pixels]) -> Pixels:
+def flip(images: list[Pixels]) -> Pixels:
     """Flip one bit."""
     image = images[rng.integers(len(images))].copy()
     image.reshape(-1)[rng.integers(image.size)] ^= np.uint8(1 << rng.integers(8))
@@ -116,7 +122,7 @@ def count(name: str, inputs: Iterable[tuple[Pixels, SecretKey]]) -> None:
     for pixels, key in inputs:
         before = time.perf_counter()
         try:
-            unseal_image(pixels, key)
+            Opener(key).open(pixels)
             found["pictures"] += 1
         except (NotSealedError, NewerFormatError):
             found["refusals"] += 1
@@ -150,10 +156,10 @@ def main() -> None:
     key = SecretKey.generate()
     images = ciphertexts(key, 100)
     for image in images:
-        unseal_image(image, key)  # or the rest would show nothing
+        Opener(key).open(image)  # or the rest would show nothing
     print(f"{len(images)} ciphertexts open with their key")
-    count("mutated", ((mutated(images), key) for _ in range(args.mutated)))
-    count("single-bit flips", ((flipped(images), key) for _ in range(args.flipped)))
+    count("mutated", ((mutate(images), key) for _ in range(args.mutated)))
+    count("single-bit flips", ((flip(images), key) for _ in range(args.flipped)))
     count(
         "wrong keys",
         ((images[i % len(images)], SecretKey.generate()) for i in range(args.keys)),
