@@ -5,8 +5,6 @@ read in another process, bit-exact recovery there, forward passes through the cl
 milliseconds per image, next to the solver of the RIC paper ("cw") and to searches without patterns;
 the time of decryption next to that of codec and cipher alone; bytes per image. Then probabilities
 and features (``--match``), and whether predictions survive other arithmetic (``--arithmetic``).
-``--opening`` compares `unseal`, which has the key alone, with `inverse_transform`; by itself it
-needs no data set.
 """
 
 from __future__ import annotations
@@ -29,13 +27,13 @@ import torch
 from bench_ric import classifier_for
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ricsk import CNNClassifier, SealedEncryptor, SecretKey, unseal
+from ricsk import CNNClassifier, SealedEncryptor, SecretKey
 from ricsk.codecs import decompress
-from ricsk.datasets import load_packed, make_street_numbers
+from ricsk.datasets import load_packed
 from ricsk.encryptors.sealed._format import CODEC_NUMBERS, Sealer, Subkeys
 from ricsk.exceptions import TooLargeError
 from ricsk.nae import find_noise, view_classifier
@@ -277,50 +275,16 @@ def onnx(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor | None:
     return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
-def opening() -> None:
-    """Print how long `unseal` takes beside `inverse_transform`, on made images."""
-    rows = []
-    for size, n in ((32, 500), (96, 60)):
-        X, y = make_street_numbers(n, size=size, random_state=0)
-        classifier = RidgeClassifier().fit(X.reshape(n, -1), y)
-        for bit_planes in (4, 5, 6):
-            key = SecretKey.generate()
-            encryptor = SealedEncryptor(
-                key, FrozenEstimator(classifier), kappa=0, amplitude=0, bit_planes=bit_planes
-            ).fit(X)
-            try:
-                C = encryptor.transform(X)
-            except TooLargeError:
-                continue
-            row: dict[str, Any] = {"size": size, "k": bit_planes}
-            for title, images in (("one", C[:1]), ("all", C)):
-                own = best_of_ten(lambda images=images, e=encryptor: e.inverse_transform(images))
-                by_key = best_of_ten(lambda images=images, key=key: unseal(images, key))
-                row[f"{title}: unseal ms"] = 1000 * by_key / len(images)
-                row[f"{title}: inverse_transform ms"] = 1000 * own / len(images)
-                row[f"{title}: ratio"] = by_key / own
-            rows.append(row)
-    print("milliseconds of the processor for an image, opened alone and among all:")
-    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, help="folder of packed data sets")
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of packed data sets")
     parser.add_argument("--models", type=Path, help="folder to keep trained classifiers in")
     parser.add_argument("--sets", nargs="*", default=["cifar10", "flowers128"])
     parser.add_argument("--n", type=int, default=1000, help="test images, of each set at most")
     parser.add_argument("--no-labels", action="store_true", help="leave out the first table")
     parser.add_argument("--match", action="store_true", help="probabilities and features, CIFAR-10")
     parser.add_argument("--arithmetic", action="store_true", help="other arithmetic, CIFAR-10")
-    parser.add_argument("--opening", action="store_true", help="unseal beside inverse_transform")
     args = parser.parse_args()
-    if args.opening:
-        opening()
-    if args.data_dir is None:
-        if not args.opening:
-            parser.error("--data-dir is needed for all but --opening")
-        return
     for name in args.sets:
         X_train, y_train, _ = load_packed(args.data_dir, name, "train")
         X, y, _ = load_packed(args.data_dir, name, "test", limit=args.n)
