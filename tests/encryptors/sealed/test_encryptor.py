@@ -688,16 +688,12 @@ def test_parameters_that_are_set_after_fit_change_nothing(tmp_path):
 
 @pytest.mark.parametrize("match", ["proba", "features"])
 def test_so_do_those_of_what_is_matched(cnn, match):
-    sealed = SealedEncryptor(KEY, cnn, match=match, nonce="random", tolerance=0.2).fit(X)
-    sealed.set_params(match="label", tolerance=1e-9, nonce="content", kappa=1e6)
-    C = sealed.transform(X[[0, 0, 1]])
-    assert (C[0] != C[1]).any()
-    np.testing.assert_array_equal(sealed.inverse_transform(C), X[[0, 0, 1]])
+    sealed = SealedEncryptor(KEY, cnn, match=match, tolerance=0.2).fit(X)
+    C = sealed.transform(X[:2])
+    sealed.set_params(match="label", tolerance=1e-9, nonce="random", kappa=1e6)
+    np.testing.assert_array_equal(sealed.transform(X[:2]), C)
     tags = get_encryptor_tags(sealed)
-    assert (tags.discloses, tags.deterministic) == (match, False)
-    ask = cnn.predict_proba if match == "proba" else cnn.features
-    distance = np.linalg.norm(ask(C) - ask(X[[0, 0, 1]]), axis=1)
-    assert distance.max() > 1e-4  # a tolerance was used, and not the new one
+    assert (tags.discloses, tags.deterministic) == (match, True)
 
 
 def test_tags_of_what_is_not_fitted_are_what_it_is_to_do():
