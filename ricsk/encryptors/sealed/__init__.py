@@ -1,6 +1,6 @@
 """Sealed images: authenticated encryption in the low bits of what a classifier reads.
 
-Names are loaded when they are first used: who only opens sealed images needs no PyTorch.
+Names are loaded when they are first used, so that opening sealed images does not load PyTorch.
 """
 
 from typing import TYPE_CHECKING
