@@ -7,7 +7,18 @@ from collections.abc import Callable
 from textwrap import indent
 from typing import TypeVar
 
-__all__ = ["DEVICE", "FLATTEN", "IMAGE_SHAPE", "VALUE_RANGE", "VERBOSE", "fill_in"]
+__all__ = [
+    "DEVICE",
+    "EXACT_VALUE_RANGE",
+    "FITTED",
+    "FLATTEN",
+    "IMAGE_SHAPE",
+    "KEY",
+    "KEY_IN_USE",
+    "VALUE_RANGE",
+    "VERBOSE",
+    "fill_in",
+]
 
 DEVICE = """
 device : str, default="auto"
@@ -23,11 +34,32 @@ image_shape : tuple of int, optional
     ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds. Without
     it, rows of 64 features and more are read as square images, grey or with three channels.
 """
-VALUE_RANGE = """
+KEY = """
+key : SecretKey, bytes or path
+    The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+"""
+EXACT_VALUE_RANGE = """
 value_range : (float, float), optional
-    Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-    where the images of `fit` lie in it, [0, 255] where they hold 8-bit values, and their extreme
-    values otherwise.
+    Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in it,
+    [0, 255] where they hold 8-bit values, and their extreme values otherwise.
+"""
+VALUE_RANGE = f"""
+{EXACT_VALUE_RANGE.strip()} Images are
+    rounded to 256 levels of the range.
+"""
+KEY_IN_USE = """
+key_ : SecretKey
+    The key in use.
+"""
+FITTED = """
+image_shape_in_, ciphertext_shape_ : tuple of int
+    Height, width and channels of images and of ciphertexts.
+value_range_ : ValueRange
+    Black and white of floating-point images.
+n_features_in_ : int
+    Height × width × channels.
+feature_names_in_ : ndarray of str
+    Column names, if `fit` was given a data frame.
 """
 VERBOSE = """
 verbose : int, default=0

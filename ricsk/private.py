@@ -62,6 +62,8 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
     Ciphertexts and labels give away what the encryptor's own page says; this class adds no
     protection.
 
+    Read more in the :ref:`User Guide <guide-choose>`.
+
     Parameters
     ----------
     encryptor : encryptor

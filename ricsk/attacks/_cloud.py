@@ -41,6 +41,8 @@ class CloudAttack(AdversarialAttack):
     last term keeps each of the latents k from being the same for all ciphertexts (appendix B of
     [1]_). What it finds beyond a picture of the class must come from the ciphertext.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     classifier : classifier

@@ -33,6 +33,8 @@ class DisclosureBaseline(NetworkAttack):
     may give away however well it is encrypted, and what another attack must exceed to have found
     out more.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     classifier : classifier

@@ -91,6 +91,8 @@ class DistinguishingGame:
     scheme makes of the image; where that is always the same, everybody can tell. The two images
     must not differ in what ciphertexts say on purpose, or the adversary wins by that.
 
+    Read more in the :ref:`User Guide <guide-threats>`.
+
     Parameters
     ----------
     n_ciphertexts : int, default=200

@@ -29,6 +29,8 @@ class GANAttack(AdversarialAttack):
     comes true where it cannot do otherwise than to undo the encryption. This is the attack behind
     the tables of [1]_, whose generators see single blocks or pixels, in any place the same.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     generator : {"block", "pixel", "unet"}, default="block"

@@ -64,6 +64,8 @@ class IdentificationAttack:
     candidates of which the same is known, so that the label, which ciphertexts tell on purpose,
     counts for nothing; candidates that it names alone are left out.
 
+    Read more in the :ref:`User Guide <guide-threats>`.
+
     Parameters
     ----------
     n_references : int, default=20

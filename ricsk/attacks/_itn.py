@@ -29,6 +29,8 @@ class ITNAttack(NetworkAttack):
     The algorithm is known to everybody, so no pair has to be stolen. What succeeds under any key
     succeeds under the key attacked: where the network learns the way back, the key hides nothing.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     variant : {"unet", "ito"}, default="unet"

@@ -23,6 +23,8 @@ class KnownPlaintextAttack(NetworkAttack):
     to know nothing of the scheme, and says little where it fails: more pairs, steps or thought may
     succeed.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     {training}

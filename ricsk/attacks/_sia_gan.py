@@ -30,6 +30,8 @@ class SIAGANAttack(AdversarialAttack):
     in its place differently, as a key does, and convolutions over the whole image follow. It can
     undo any scrambling within blocks, also where each block has its own.
 
+    Read more in the :ref:`User Guide <guide-security>`.
+
     Parameters
     ----------
     block_size : int, default=4

@@ -31,6 +31,8 @@ class AdaptNetClassifier(TorchClassifier):
     augmentation before the encryption. It reports 96.7 % on plain images without adaptation, 94.5 %
     on LE images with "le", and 83.1 % on ELE images with "ele".
 
+    Read more in the :ref:`User Guide <guide-training>`.
+
     Parameters
     ----------
     adaptation : {"ele", "le", "tanaka"}, optional

@@ -24,6 +24,8 @@ class CNNClassifier(TorchClassifier):
     quickest of the classifiers, and the one to take for plain images of any size. For images
     that were encrypted block by block take `ConvMixerClassifier`.
 
+    Read more in the :ref:`User Guide <guide-training>`.
+
     Parameters
     ----------
     width : int

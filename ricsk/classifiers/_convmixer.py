@@ -30,6 +30,8 @@ class ConvMixerClassifier(TorchClassifier):
     batch size and clipping of gradients at 1 are those of the defaults. Plain images are trained
     with ``augmentation="plain"`` there, and encrypted ones with ``augmentation="encrypted"``.
 
+    Read more in the :ref:`User Guide <guide-training>`.
+
     Parameters
     ----------
     dim : int

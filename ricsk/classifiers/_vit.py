@@ -29,6 +29,8 @@ class ViTClassifier(TorchClassifier):
     [3]_ fine-tunes it with ``optimizer="sgd", schedule="cosine", learning_rate=0.03,
     batch_size=512``.
 
+    Read more in the :ref:`User Guide <guide-training>`.
+
     Parameters
     ----------
     dim : int

@@ -14,6 +14,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._docs import IMAGE_SHAPE, VALUE_RANGE, fill_in
 from ricsk._estimator import Estimator, ImageTransformerMixin
 from ricsk.codecs._read import read_image
 from ricsk.images import ImageBatch, ImageShape, ValueRange, describe, validate_images
@@ -23,6 +24,7 @@ __all__ = ["JPEGCodec"]
 _MAX_SIDE = 65500
 
 
+@fill_in(image_shape=IMAGE_SHAPE, value_range=VALUE_RANGE)
 class JPEGCodec(ClassNamePrefixFeaturesOutMixin, ImageTransformerMixin, Estimator):
     """Code images as JPEG and decode them again.
 
@@ -45,11 +47,8 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, ImageTransformerMixin, Estimato
     subsampling : {"4:2:0", "4:4:4"}
         Whether the two colour planes are halved in both directions before coding, as most cameras
         and programs do, or kept at full size. Grey images have none.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
+    {image_shape}
+    {value_range}
 
     Attributes
     ----------

@@ -183,7 +183,7 @@ class KeyedMixin:
             if fault is not None:
                 del params, value
                 raise fault
-        return super().set_params(**params)  # type: ignore[misc]
+        return super().set_params(**params)  # type: ignore[misc]  # of BaseEstimator
 
     def _find_key_fault(self, name: str, value: Any) -> Exception | None:
         parameter = getattr(type(self), name, None)

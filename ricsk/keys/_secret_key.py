@@ -48,6 +48,8 @@ class SecretKey:
     A key cannot be changed. Copies, also deep ones, are the key itself. Two keys are equal if
     their secret bytes are.
 
+    Read more in the :ref:`User Guide <guide-keys>`.
+
     Parameters
     ----------
     raw : bytes or bytearray
@@ -380,6 +382,7 @@ class SecretKey:
             return key
         if isinstance(key, RAW_TYPES):
             return cls(key)
+        # Only paths are left, which mypy does not see.
         return cls.from_file(key)  # type: ignore[arg-type]
 
     @property

@@ -45,7 +45,7 @@ def test_it_has_the_methods_that_the_classifier_has():
     half = CloudHalf(LinearSVC().fit(X.reshape(40, -1), Y))
     assert hasattr(half, "decision_function")
     with pytest.raises(AttributeError, match="'CloudHalf' has no attribute 'predict_proba'"):
-        half.predict_proba  # noqa: B018
+        half.predict_proba  # noqa: B018 (asking for it is what must fail)
     assert not hasattr(half, "transform")
     assert CloudHalf(NETWORK).transform(X).shape == NETWORK.features(X).shape
 

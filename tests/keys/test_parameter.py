@@ -287,4 +287,4 @@ def test_searches_over_keys_show_their_ids():
 def test_parameter_of_the_class_is_the_descriptor():
     assert isinstance(Scheme.key, KeyParameter)
     with pytest.raises(AttributeError, match="Scheme has no key"):
-        object.__new__(Scheme).key  # noqa: B018
+        object.__new__(Scheme).key  # noqa: B018 (asking for it is what must fail)

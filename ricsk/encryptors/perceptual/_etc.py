@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ricsk._docs import EXACT_VALUE_RANGE, FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, fill_in
 from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
@@ -190,6 +191,14 @@ class EtCScheme(PixelMapScheme):
         return from_blocks(blocks, self.ciphertext_shape).ravel()
 
 
+@fill_in(
+    key=KEY,
+    image_shape=IMAGE_SHAPE,
+    value_range=EXACT_VALUE_RANGE,
+    flatten=FLATTEN,
+    key_in_use=KEY_IN_USE,
+    fitted=FITTED,
+)
 class EtCEncryptor(PixelMapEncryptor):
     r"""Encryption-then-compression: scramble an image in blocks that JPEG still compresses.
 
@@ -214,8 +223,7 @@ class EtCEncryptor(PixelMapEncryptor):
 
     Parameters
     ----------
-    key : SecretKey, bytes or path
-        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    {key}
     block_size : int, optional
         Side of the blocks in pixels. None takes the usual one: 16, the unit in which JPEG codes
         colour images; 8 for `grayscale`; 4 for ``variant="madono2020"``.
@@ -247,33 +255,20 @@ class EtCEncryptor(PixelMapEncryptor):
         symmetries. "madono2020" [3]_ negates exactly half of the blocks, draws symmetries
         unevenly, and overwrites channels while it reorders them, so that five of six orders lose
         one: there is no `inverse_transform`.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
+    {image_shape}
+    {value_range}
+    {flatten}
 
     Attributes
     ----------
-    key_ : SecretKey
-        The key in use.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of ciphertexts.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
+    {key_in_use}
     scheme_ : EtCScheme
         What the parameters mean for images of the fitted shape. It decides alone: a parameter that
         is changed after `fit` acts at the next one.
     pixel_map_ : PixelMap
         What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
         hold it; it is derived from the key again.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

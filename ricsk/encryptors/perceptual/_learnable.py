@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
 from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
@@ -100,6 +101,14 @@ class LearnableScheme(PixelMapScheme):
         return np.concatenate([from_blocks(halves[:, i], shape).ravel() for i in (0, 1)])
 
 
+@fill_in(
+    key=KEY,
+    image_shape=IMAGE_SHAPE,
+    value_range=VALUE_RANGE,
+    flatten=FLATTEN,
+    key_in_use=KEY_IN_USE,
+    fitted=FITTED,
+)
 class LearnableEncryptor(PixelMapEncryptor):
     r"""Learnable encryption (LE), and its extension with a key for each block (ELE).
 
@@ -117,8 +126,7 @@ class LearnableEncryptor(PixelMapEncryptor):
 
     Parameters
     ----------
-    key : SecretKey, bytes or path
-        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    {key}
     block_size : int, default=4
         Side of the blocks in pixels.
     per_block_keys : bool, default=False
@@ -131,34 +139,20 @@ class LearnableEncryptor(PixelMapEncryptor):
     pad : bool, default=False
         Whether images that the blocks do not fill are edge-padded at the right and bottom.
         Ciphertexts are then larger; `inverse_transform` crops the images again.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, [0, 255] where they hold whole numbers up to 255, and
-        their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
+    {image_shape}
+    {value_range}
+    {flatten}
 
     Attributes
     ----------
-    key_ : SecretKey
-        The key in use.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of ciphertexts.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
+    {key_in_use}
     scheme_ : LearnableScheme
         What the parameters mean for images of the fitted shape. It decides alone: a parameter that
         is changed after `fit` acts at the next one.
     pixel_map_ : PixelMap
         What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
         hold it; it is derived from the key again.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ricsk._docs import EXACT_VALUE_RANGE, FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, fill_in
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.images import ImageShape
@@ -55,6 +56,14 @@ class PixelScheme(PixelMapScheme):
         return height * width * (channels + (math.log2(6) if self.recolours else 0.0))
 
 
+@fill_in(
+    key=KEY,
+    image_shape=IMAGE_SHAPE,
+    value_range=EXACT_VALUE_RANGE,
+    flatten=FLATTEN,
+    key_in_use=KEY_IN_USE,
+    fitted=FITTED,
+)
 class PixelEncryptor(PixelMapEncryptor):
     r"""Pixel-wise encryption (PE): negate and recolour every pixel where it stands.
 
@@ -71,37 +80,23 @@ class PixelEncryptor(PixelMapEncryptor):
 
     Parameters
     ----------
-    key : SecretKey, bytes or path
-        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    {key}
     shuffle_channels : bool, default=True
         Whether the second step is done. It does nothing to grey images.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in
-        it, [0, 255] where they hold whole numbers up to 255, and their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
+    {image_shape}
+    {value_range}
+    {flatten}
 
     Attributes
     ----------
-    key_ : SecretKey
-        The key in use.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of ciphertexts.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
+    {key_in_use}
     scheme_ : PixelScheme
         What the parameters mean for images of the fitted shape. It decides alone: a parameter that
         is changed after `fit` acts at the next one.
     pixel_map_ : PixelMap
         What the key makes of it, and as secret as the key. Pickles, joblib and skops files do not
         hold it; it is derived from the key again.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

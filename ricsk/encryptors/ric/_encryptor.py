@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from tqdm import tqdm
 
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.ric._header import HEADER_BYTES, Header, NoHeader, Recipe, has_room
@@ -55,6 +56,14 @@ _MAX_CONTENT = 1000
 _MAX_ALPHA = 0.95
 
 
+@fill_in(
+    key=KEY,
+    image_shape=IMAGE_SHAPE,
+    value_range=VALUE_RANGE,
+    flatten=FLATTEN,
+    key_in_use=KEY_IN_USE,
+    fitted=FITTED,
+)
 class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     r"""Recoverable images under noise that a classifier reads as the image's class (RIC).
 
@@ -77,10 +86,11 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     ``nonce="fixed"`` uses one mask per class for all images, so that the difference of two
     ciphertexts is that of the images.
 
+    Read more in the :ref:`User Guide <guide-ric>`.
+
     Parameters
     ----------
-    key : SecretKey, bytes or path
-        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    {key}
     classifier : classifier, optional
         The classifier whose predictions are kept. It is cloned and fitted on the images of `fit`,
         or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is
@@ -115,14 +125,9 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         Weight of the recovery in training, the β of eq. (11).
     epochs, batch_size, learning_rate : int, int and float
         Of the training.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
+    {image_shape}
+    {value_range}
+    {flatten}
     device : str, default="auto"
         Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's
         name. Images are encrypted and decrypted on the processor in float64, so that the result is
@@ -135,8 +140,7 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     Attributes
     ----------
-    key_ : SecretKey
-        The key in use.
+    {key_in_use}
     classifier_ : classifier
         The fitted classifier.
     classes_ : ndarray
@@ -157,14 +161,7 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         `key_id` of the key in use. Public.
     losses_ : list of float
         With ``weights=None``: the mean training loss of each epoch.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of ciphertexts.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

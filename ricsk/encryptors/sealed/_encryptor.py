@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -53,6 +54,14 @@ _CHUNK_VALUES = 1 << 19
 Compressed = tuple[str, bytes]
 
 
+@fill_in(
+    key=KEY,
+    image_shape=IMAGE_SHAPE,
+    value_range=VALUE_RANGE,
+    flatten=FLATTEN,
+    key_in_use=KEY_IN_USE,
+    fitted=FITTED,
+)
 class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     r"""Encrypt images with AES-SIV inside noise that a given classifier reads as it reads them.
 
@@ -74,10 +83,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six attempts,
     an error names the image and what would help. Nothing is returned unverified.
 
+    Read more in the :ref:`User Guide <guide-sealed>`.
+
     Parameters
     ----------
-    key : SecretKey, bytes or path
-        The secret: a `SecretKey`, 32 bytes, or the path of a key file.
+    {key}
     classifier : classifier, optional
         The classifier that is to read the ciphertexts. It is cloned and fitted on the images of
         `fit`, or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier`
@@ -114,22 +124,16 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     feature_layer : str, optional
         For ``match="features"`` and torch modules: the layer whose input is matched. By default the
         last linear layer.
-    image_shape : tuple of int, optional
-        ``(height, width)`` or ``(height, width, channels)`` of the images in 2-D `X`.
-    value_range : (float, float), optional
-        Black and white of floating-point images, which are rounded to 256 levels. None takes [0, 1]
-        where the images of `fit` lie in it, and their extreme values otherwise.
-    flatten : bool, default=False
-        Whether ciphertexts come out flattened, ``(n_samples, n_features)``, so that any classifier
-        of scikit-learn can stand behind the encryptor in a pipeline.
+    {image_shape}
+    {value_range}
+    {flatten}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of the class patterns in `fit`, and
         of the images in `transform` and `rekey`.
 
     Attributes
     ----------
-    key_ : SecretKey
-        The key in use.
+    {key_in_use}
     classifier_ : classifier
         The fitted classifier.
     classes_ : ndarray
@@ -142,14 +146,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         that are enlarged in this way, unless it is frozen.
     patterns_ : ClassPatterns or None
         The pattern of each class. Public.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of ciphertexts.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
-from ricsk._docs import DEVICE, FLATTEN, IMAGE_SHAPE, VALUE_RANGE, VERBOSE, fill_in
+from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, VALUE_RANGE, VERBOSE, fill_in
 from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -35,6 +35,7 @@ _CHUNK_VALUES = 1 << 16
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    fitted=FITTED,
     device=DEVICE,
     verbose=VERBOSE,
 )
@@ -57,6 +58,8 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     deterministic and goes to every client; whoever has it makes as many pairs of plain and
     protected images as they like, and may train a network that inverts it. Equal images become
     equal images, and the class can be read by whoever has the classifier.
+
+    Read more in the :ref:`User Guide <guide-transformation>`.
 
     Parameters
     ----------
@@ -113,14 +116,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         on, `valid_loss`.
     network_config_ : dict
         Channels and width of the network.
-    image_shape_in_, ciphertext_shape_ : tuple of int
-        Height, width and channels of images and of protected images.
-    value_range_ : ValueRange
-        Black and white of floating-point images.
-    n_features_in_ : int
-        Height × width × channels.
-    feature_names_in_ : ndarray of str
-        Column names, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
