@@ -7,7 +7,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LightRIC", "PublishedRIC"]
+__all__ = ["REACH", "LightRIC", "PublishedRIC"]
+
+REACH = 5
+"""By how many pixels, at most, what `LightRIC` computes of a pixel depends on others."""
 
 
 class LightRIC(nn.Module):
@@ -22,8 +25,8 @@ class LightRIC(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = _corrections(3, width=16, depth=3)
-        self.decoder = _corrections(4, width=32, depth=4)
+        self.encoder = _corrections(3, width=8, depth=3)
+        self.decoder = _corrections(4, width=32, depth=5)
 
     def encode(self, x: Tensor, z: Tensor) -> Tensor:
         """Prepare images for mixing.
