@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ricsk._secrets import show_value
 from ricsk.images import describe
 from ricsk.metrics._similarity import UNIT_RANGE, read_pair, scale
 from ricsk.nn import from_pixels, to_tensor
@@ -141,7 +142,9 @@ def lpips(
         lpips(X, reconstructions).mean()
     """
     if net not in _BACKBONES:
-        raise ValueError(f"net={net!r} is not a backbone of LPIPS; expected 'alex' or 'vgg'.")
+        raise ValueError(
+            f"net={show_value(net)} is not a backbone of LPIPS; expected 'alex' or 'vgg'."
+        )
     try:
         from lpips import LPIPS
     # A torchvision that does not fit the torch in use fails with a RuntimeError.
