@@ -125,8 +125,8 @@ def lpips(
     FileNotFoundError
         If the weights of the backbone are not where torchvision keeps them.
     ValueError
-        If the shapes differ, floats leave [0, 1], the backbone cannot see images so small, or there
-        is no such backbone.
+        If the shapes differ, floats leave [0, 1], the images are too small for the backbone, or
+        `net` is not the name of one.
 
     References
     ----------
