@@ -302,7 +302,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             remedies.append(
                 "give the classifier without FrozenEstimator, to be fitted on enlarged images"
             )
-        remedies.append("give larger images or such as compress better")
+        remedies.append("give images that are larger or compress better")
         raise TooLargeError(
             f"none of {len(sizes)} images fits into {most} bit planes of "
             f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes: the smallest "
