@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
@@ -132,9 +133,9 @@ def _check_classifier(classifier: Any) -> None:
     kind = next((name for name, is_kind in kinds.items() if is_kind(classifier)), None)
     if kind or not (is_classifier(classifier) or hasattr(classifier, "classes_")):
         raise TypeError(
-            f"classifier={classifier!r} is {kind or 'not a classifier'}; expected a classifier, "
-            "which predicts one of its classes_. Give one, or leave classifier out for a small "
-            "network."
+            f"classifier={show_object(classifier)} is {kind or 'not a classifier'}; expected a "
+            "classifier, which predicts one of its classes_. Give one, or leave classifier out for "
+            "a small network."
         )
     if hasattr(classifier, "classes_") or not isinstance(classifier, FrozenEstimator):
         return

@@ -34,7 +34,7 @@ from ricsk.encryptors.sealed._unseal import (
     to_levels,
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
-from ricsk.images import ImageBatch, ImageForm, ImageShape
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, fresh_bytes
 from ricsk.nae import ClassPatterns, find_patterns
 
@@ -245,10 +245,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         n_sample = min(len(batch.pixels), _MAX_SAMPLE)
         chosen = np.linspace(0, len(batch.pixels) - 1, n_sample).astype(int)
         levels = self.value_range_.to_uint8(batch.pixels[chosen])
-        largest = max(len(compress(image, self.codec_)[1]) for image in levels)
-        self.scale_, self.bit_planes_ = self._choose_room(largest, batch.shape)
+        sizes = [len(compress(image, self.codec_)[1]) for image in levels]
+        self.scale_, self.bit_planes_ = self._choose_room(max(sizes), batch.shape)
         height, width, channels = batch.shape
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
+        self._refuse_if_none_fits(levels, sizes)
         enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
         self._fit_classifier(enlarged, y, self.feature_layer)
         if self._reader.view is None and self.match_ != "label":
@@ -279,6 +280,34 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             return scale, self.bit_planes
         needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)), nonce=nonce)
         return scale, min(needed, _MAX_AUTO_PLANES)
+
+    def _refuse_if_none_fits(self, levels: NDArray[np.uint8], sizes: list[int]) -> None:
+        """Fail in `fit` where `transform` could not seal a single one of its images.
+
+        Bit planes that were given may be meant for others, so there all planes count.
+        """
+        n_values, nonce = int(np.prod(self.ciphertext_shape_)), self.nonce_ == "random"
+        most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else 7
+        room, smallest = capacity(n_values, most, nonce=nonce), min(sizes)
+        if smallest <= room:
+            return
+        needed = count_planes(n_values, smallest, nonce=nonce)
+        remedies = [f"set bit_planes={needed}"] if needed <= 7 else []
+        remedies += [
+            f'set codec="{codec}"'
+            for codec in LOSSLESS
+            if codec != self.codec_ and _all_fit(levels, codec, room)
+        ]
+        if isinstance(self.classifier, FrozenEstimator) and n_values < _MIN_ROOMY_VALUES:
+            remedies.append(
+                "give the classifier without FrozenEstimator, to be fitted on enlarged images"
+            )
+        remedies.append("give images that are larger or compress better")
+        raise TooLargeError(
+            f"none of {len(sizes)} images fits into {most} bit planes of "
+            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes: the smallest "
+            f"takes {smallest} as {self.codec_}. To seal such images, {', or '.join(remedies)}."
+        )
 
     def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
         if self.kappa != "auto":
