@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from os import PathLike
@@ -21,6 +22,7 @@ from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.sealed._format import (
     NONCE_BYTES,
     OVERHEAD,
+    VERSION,
     Sealer,
     Subkeys,
     capacity,
@@ -35,7 +37,7 @@ from ricsk.encryptors.sealed._unseal import (
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
 from ricsk.images import ImageBatch, ImageForm, ImageShape
-from ricsk.keys import SecretKey, fresh_bytes
+from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassPatterns, find_patterns
 
 __all__ = ["SealedEncryptor"]
@@ -144,6 +146,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         1; or, where images are so small that what seals them does not fit into as many pixels, how
         many times as high and as wide the ciphertexts are. The classifier is then fitted on images
         that are enlarged in this way, unless it is frozen.
+    context_ : bytes
+        All that changes ciphertexts but key and image, as `ricsk.keys.encode_context` writes it; of
+        the classifier a digest of what it says of the images of `fit`. Public. A digest of it
+        enters every ciphertext, so no two settings have low bit planes in common.
     patterns_ : ClassPatterns or None
         The pattern of each class. Public.
     {fitted}
@@ -196,6 +202,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     codec_: str
     nonce_: Literal["content", "random"]
     scale_: int
+    context_: bytes
     patterns_: ClassPatterns | None
     _goal: Goal
     _sealer: Sealer
@@ -259,39 +266,70 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             )
         sample = self._enlarge(levels)
         self._reader.check(sample, self.match_)
-        self.kappa_ = self._choose_kappa(sample)
+        labels, margins = self._measure_margins(sample)
+        auto = self.kappa == "auto"
+        self.kappa_ = choose_kappa(margins, self._reader) if auto else float(self.kappa)
+        self.context_ = self._encode_settings(labels, margins)
         self._goal = self._make_goal()
         self.patterns_ = self._fit_patterns()
 
     def _choose_room(self, largest: int, shape: ImageShape) -> tuple[int, int]:
         """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
-        n_values, nonce = int(np.prod(shape)), self.nonce_ == "random"
+        n_values = int(np.prod(shape))
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
         scale = 1
         # A frozen classifier does not read larger images.
         if not isinstance(self.classifier, FrozenEstimator):
             while (
-                capacity(n_values * scale**2, most, nonce=nonce) < largest
+                capacity(n_values * scale**2, most) < largest
                 and n_values * scale**2 < _MIN_ROOMY_VALUES
             ):
                 scale += 1
         if self.bit_planes != "auto":
             return scale, self.bit_planes
-        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)), nonce=nonce)
+        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)))
         return scale, min(needed, _MAX_AUTO_PLANES)
 
-    def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
-        if self.kappa != "auto":
-            return float(self.kappa)
+    def _measure_margins(
+        self, sample: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        chunks = list(_split(len(sample), self.ciphertext_shape_))
+        labels = [self._reader.predict(sample[chunk]) for chunk in chunks]
         margins = [
-            self._reader.margins(sample[chunk], self._reader.predict(sample[chunk]))
-            for chunk in _split(len(sample), self.ciphertext_shape_)
+            self._reader.margins(sample[chunk], predicted)
+            for chunk, predicted in zip(chunks, labels, strict=True)
         ]
-        return choose_kappa(np.concatenate(margins), self._reader)
+        return np.concatenate(labels), np.concatenate(margins)
+
+    def _encode_settings(
+        self, labels: NDArray[np.int64], margins: NDArray[np.float64]
+    ) -> bytes:
+        """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
+        answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
+        return encode_context(
+            "sealed",
+            VERSION,
+            image_shape=self.image_shape_in_,
+            scale=self.scale_,
+            classifier=hashlib.sha256(answers).digest(),
+            match=self.match_,
+            tolerance=float(self.tolerance_),
+            kappa=float(self.kappa_),
+            feature_layer=self.feature_layer,
+            appearance=self.appearance_,
+            bit_planes=self.bit_planes_,
+            amplitude=self._choose_amplitude(),
+            codec=self.codec_,
+            nonce=self.nonce_,
+        )
+
+    def _choose_amplitude(self) -> float:
+        if self.amplitude != "auto":
+            return float(self.amplitude)
+        return 0.25 if self.appearance_ == "noise" else 0.05
 
     def _fit_patterns(self) -> ClassPatterns | None:
-        noise = self.appearance_ == "noise"
-        amplitude = (0.25 if noise else 0.05) if self.amplitude == "auto" else self.amplitude
+        amplitude = self._choose_amplitude()
         if self._reader.view is None or int(255 * amplitude) == 0:
             return None
         return find_patterns(
@@ -300,7 +338,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             content=None,
             verbose=self.verbose,
             amplitude=amplitude,
-            spread=256 if noise else 2**self.bit_planes_,
+            spread=256 if self.appearance_ == "noise" else 2**self.bit_planes_,
             alpha=1.0,
             kappa=1.5 * self.kappa_,
         )
@@ -366,12 +404,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         return sealed
 
     def _check_room(self, images: NDArray[np.uint8], sizes: list[int], name: str) -> None:
-        n_values, nonce = int(np.prod(self.ciphertext_shape_)), self.nonce_ == "random"
-        room = capacity(n_values, self.bit_planes_, nonce=nonce)
+        n_values = int(np.prod(self.ciphertext_shape_))
+        room = capacity(n_values, self.bit_planes_)
         failed = [i for i, size in enumerate(sizes) if size > room]
         if not failed:
             return
-        needed = count_planes(n_values, max(sizes), nonce=nonce)
+        needed = count_planes(n_values, max(sizes))
         remedies = []
         if needed <= 7:
             remedies.append(
@@ -433,8 +471,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         )
 
     def _encrypt_body(self, codec: str, data: bytes) -> bytes:
-        nonce = fresh_bytes(NONCE_BYTES) if self.nonce_ == "random" else b""
-        return self._sealer.encrypt(codec, data, self.scale_, nonce)
+        digest = hashlib.sha256(self.context_).digest()[:NONCE_BYTES]
+        nonce = fresh_bytes(NONCE_BYTES) if self.nonce_ == "random" else digest
+        return self._sealer.encrypt(codec, data, nonce, self.scale_)
 
     def _start(self, bodies: list[bytes], targets: Targets, attempt: int) -> NDArray[np.uint8]:
         """Add class patterns to noise, or to grey, in the high planes; the low ones stay."""
@@ -474,8 +513,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             "proba": f"with probabilities within {self.tolerance_:.3g}",
             "features": f"with features within {self.tolerance_:.3g} of their length",
         }
-        nonce = self.nonce_ == "random"
-        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest, nonce=nonce)
+        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest)
         if needed < self.bit_planes_:
             remedies = [*remedies, f"bit_planes={needed}, which holds these"]
         if self._reader.view is not None and self.match_ == "label":
