@@ -75,10 +75,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     An adversary who has ciphertexts, the classifier and this code, but not the key, learns what the
     classifier says of the images (that is the purpose), their size, the settings, and, unless
-    ``nonce="random"``, which images are equal; and nothing else, as long as AES-SIV and HMAC-SHA256
-    are secure. Nobody can change what the classifier reads without the owner noticing at
-    decryption. What the classifier says can say much: ``match="features"`` gives away an embedding,
-    from which an image like the plain one may be made. The user guide has the argument.
+    ``nonce="random"``, which images are equal, and so which of images of their choice are stored if
+    they can have those encrypted; and nothing else, as long as AES-SIV and HMAC-SHA256 are secure.
+    Nobody can change what the classifier reads without the owner noticing at decryption. What the
+    classifier says can say much: ``match="features"`` gives away an embedding, from which an image
+    like the plain one may be made. The user guide has the argument.
 
     Every ciphertext that `transform` returns has been given to the classifier itself, in the very
     values and dtype that are returned, and was read as the plain image. A call returns all
@@ -122,7 +123,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         How to compress. "jpegxl" needs `imagecodecs`, and is smaller and slower. "raw" fits only
         where ciphertexts are larger than images, see `scale_`.
     nonce : {"content", "random"}, default="content"
-        Whether equal images have equal ciphertexts, or never.
+        Whether equal images have equal ciphertexts, or never. With "content", an adversary who can
+        have images encrypted and sees what is stored learns which of their candidates are stored (a
+        dictionary attack): take "random" where others can upload images.
     feature_layer : str, optional
         For ``match="features"`` and torch modules: the layer whose input is matched. By default the
         last linear layer.
@@ -301,9 +304,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         ]
         return np.concatenate(labels), np.concatenate(margins)
 
-    def _encode_settings(
-        self, labels: NDArray[np.int64], margins: NDArray[np.float64]
-    ) -> bytes:
+    def _encode_settings(self, labels: NDArray[np.int64], margins: NDArray[np.float64]) -> bytes:
         """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
         answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
         return encode_context(
