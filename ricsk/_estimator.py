@@ -17,14 +17,15 @@ from ricsk.images import as_table
 
 __all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 """Number of the layout of fitted states, which pickles, joblib and skops files hold.
 
 Raise it when a state that is written today would mean something else, or nothing, to the code of
 tomorrow: a fitted attribute is renamed, dropped, or has another meaning. A new constructor
 parameter needs no new number, because a missing one gets its default. Then let ``__setstate__``
 translate the old layout, keep the dump under ``tests/states`` that the old version wrote, and add
-one of the new.
+one of the new. What cannot be translated is refused: with format 1 streams had other contexts, so
+its encryptors would encrypt otherwise.
 """
 
 _OBJECT_PARAMETERS = frozenset({"classifier", "encryptor"})

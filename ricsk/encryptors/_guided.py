@@ -53,7 +53,7 @@ class GuidedEncryptor(BaseImageEncryptor):
     _derived = frozenset({"_reader"})
 
     classifier: Any
-    kappa: float | Literal["auto"]
+    kappa_: float
     classifier_: Any
     classes_: NDArray[Any]
     classifier_digest_: bytes
@@ -92,15 +92,17 @@ class GuidedEncryptor(BaseImageEncryptor):
         size = max(1, _CHUNK_VALUES // chosen[0].size)
         parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
         labels = [self._reader.predict(part) for part in parts]
-        margins = np.concatenate([self._reader.margins(*pair) for pair in zip(parts, labels)])
+        margins = np.concatenate(
+            [self._reader.margins(*pair) for pair in zip(parts, labels, strict=True)]
+        )
         answers = np.concatenate(labels).astype("<i8").tobytes() + margins.astype("<f8").tobytes()
         self.classifier_digest_ = hashlib.sha256(answers).digest()
         return margins
 
-    def _choose_kappa(self, margins: NDArray[np.float64]) -> float:
-        """Choose a margin that half of the plain images have twice."""
-        if self.kappa != "auto":
-            return float(self.kappa)
+    def _choose_kappa(self, given: float | Literal["auto"], margins: NDArray[np.float64]) -> float:
+        """Choose a margin that half of the plain images have twice, if none is given."""
+        if given != "auto":
+            return float(given)
         kappa = max(float(np.median(margins)) / 2, 0.0)
         return kappa if self._reader.view is not None else min(kappa, _MAX_QUERY_KAPPA)
 

@@ -121,6 +121,7 @@ class Reader:
     @cached_property
     def single_view(self) -> ClassifierView:
         """The view in single precision: quicker, and exact enough away from a threshold."""
+        assert self.view is not None
         with torch.inference_mode(False):  # for gradients, too
             return copy.deepcopy(self.view).float()
 

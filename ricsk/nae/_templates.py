@@ -110,7 +110,9 @@ class ClassTemplates:
             From 0 to 255: the first byte of the template's SHA-256.
         """
         with _LOCK:
-            return np.array([hashlib.sha256(self.levels[i]).digest()[0] for i in labels], np.int64)
+            return np.array(
+                [hashlib.sha256(self.levels[i].tobytes()).digest()[0] for i in labels], np.int64
+            )
 
     def _get(self, label: int, make: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         found = self.levels.pop(label, None)

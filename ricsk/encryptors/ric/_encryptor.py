@@ -287,7 +287,7 @@ class RICEncryptor(MaskingEncryptor):
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
-        self.kappa_ = self._choose_kappa(self._examine(levels))
+        self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
         self.context_ = encode_context(
             "ric",

@@ -133,7 +133,7 @@ class Header:
         digest = hashlib.sha256(struct.pack("<II", attempt, label))
         # The hash keeps what the key derivation reads short.
         for pixels in (template, image):
-            digest.update(np.ascontiguousarray(pixels))
+            digest.update(pixels.tobytes())
         return self.key.derive("ric/nonce", self.settings + digest.digest(), NONCE_BYTES)
 
     def write(

@@ -100,9 +100,7 @@ class Mixing:
         The weight of the mask.
     """
 
-    def __init__(
-        self, key: SecretKey, settings: bytes, networks: Networks, alpha: float
-    ) -> None:
+    def __init__(self, key: SecretKey, settings: bytes, networks: Networks, alpha: float) -> None:
         self.key = key
         self.settings = settings
         self.networks = networks

@@ -1,4 +1,4 @@
-"""The encoder and decoder of RIC with the weights that ship, by tiles, so that memory is bounded."""
+"""The encoder and decoder of RIC, with the weights that ship: by tiles, to bound the memory."""
 
 from __future__ import annotations
 

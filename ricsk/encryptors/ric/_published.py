@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
@@ -289,6 +290,29 @@ class PublishedRICEncryptor(MaskingEncryptor):
 
     def _reveal(self, levels: NDArray[np.uint8]) -> NDArray[np.floating]:
         return self.take_off(levels, self.masks_[self._reader.predict(levels)])
+
+    def read_labels(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Ask the classifier what ciphertexts show, and so by which masks they are hidden.
+
+        Parameters
+        ----------
+        X : array-like
+            Ciphertexts as `transform` returned them.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            Positions in `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not hold ciphertexts of the fitted shape.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return self._reader.predict(self._read_levels(self._read_ciphertexts(X).pixels))
 
     def take_off(
         self, levels: NDArray[np.uint8], masks: NDArray[np.number]
