@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._estimator import is_frozen
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -269,7 +269,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
         scale = 1
         # A frozen classifier does not read larger images.
-        if not isinstance(self.classifier, FrozenEstimator):
+        if not is_frozen(self.classifier):
             while (
                 capacity(n_values * scale**2, most, nonce=nonce) < largest
                 and n_values * scale**2 < _MIN_ROOMY_VALUES
