@@ -8,13 +8,13 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from ricsk._version import __version__
 from ricsk.exceptions import StateVersionError
 from ricsk.images import as_table
 
-__all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin", "is_frozen"]
+__all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
 
 STATE_FORMAT = 1
 """Number of the layout of fitted states, which pickles, joblib and skops files hold.
@@ -73,30 +73,6 @@ class Estimator(BaseEstimator):
             if parameter.default is not Parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
         super().__setstate__(state)
-
-
-def is_frozen(estimator: Any) -> bool:
-    """Tell whether an estimator is fitted for good: its clone is the object itself.
-
-    Parameters
-    ----------
-    estimator : object
-        Such as a `FrozenEstimator`, or an estimator that needs none.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> from sklearn.frozen import FrozenEstimator
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> is_frozen(FrozenEstimator(LogisticRegression())), is_frozen(LogisticRegression())
-    (True, False)
-    """
-    # What clones by its parameters is another object; only who says otherwise needs asking.
-    own = getattr(type(estimator), "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
-    return own is not BaseEstimator.__sklearn_clone__ and clone(estimator) is estimator
 
 
 class ImageTransformerMixin(TransformerMixin):

@@ -16,7 +16,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ricsk._estimator import Estimator, is_frozen
+from ricsk._estimator import Estimator
+from ricsk._frozen import is_frozen
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier, TorchClassifier
 from ricsk.cloud import CloudHalf, find_training_images, refuse_secrets, without_leftovers
@@ -419,7 +420,7 @@ def _train(
     classifier: Any, X: NDArray[Any], image_shape: ImageShape, y: ArrayLike, params: dict[str, Any]
 ) -> Any:
     """Train a classifier on images, in the form in which it takes them."""
-    if X.ndim == 2 and not is_frozen(classifier):
+    if X.ndim == 2:
         with_image_shape(classifier, image_shape)
     return classifier.fit(flattened_for(classifier, X), y, **params)
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ricsk._estimator import is_frozen
+from ricsk._frozen import is_frozen
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
@@ -55,9 +55,9 @@ class GuidedEncryptor(BaseImageEncryptor):
         given = CNNClassifier(random_state=0) if self.classifier is None else self.classifier
         _check_classifier(given)
         self.classifier_ = clone(given)
+        if batch.ndim == 2:
+            with_image_shape(self.classifier_, batch.shape)
         if not is_frozen(given):
-            if batch.ndim == 2:
-                with_image_shape(self.classifier_, batch.shape)
             if y is None:
                 name = type(self).__name__
                 raise ValueError(

@@ -47,8 +47,9 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
     channels last, as 8-bit values or floats.
 
     The module is used as it is, and not copied: it is put into evaluation mode, and moved to
-    `device`. Give a ``copy.deepcopy`` of one that is to be trained further. Only a module with
-    weights of 16 bits is copied: with 32 bits its answers do not depend on the images beside one.
+    `device`. Give a ``copy.deepcopy`` of one that is to be trained further. Only a module whose
+    weights have not 32 bits is copied, and computed with in 32: in 16, answers would depend on the
+    machine, and on the images beside an image.
 
     Read more in the :ref:`User Guide <guide-own-model>`.
 
@@ -395,7 +396,8 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         if graph is None:
             self._validate_params()
             model = self.module_
-            if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters()):
+            weights = [weight for weight in model.parameters() if weight.is_floating_point()]
+            if any(weight.dtype != torch.float32 for weight in weights):
                 model = copy.deepcopy(model).float()
             graph = self.__dict__["_built"] = ImageGraph(
                 model,

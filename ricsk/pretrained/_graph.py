@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -250,7 +250,7 @@ def check_size(size: Size | None) -> tuple[int, int] | None:
     """Read a size as height and width."""
     if size is None:
         return None
-    height, width = (size, size) if isinstance(size, int) else size
-    if math.isnan(height) or min(height, width) < 1:
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, Integral) and side > 0 for side in sides):
         raise ValueError(f"size={size!r}: expected (height, width) in pixels, or one number.")
-    return int(height), int(width)
+    return int(sides[0]), int(sides[1])

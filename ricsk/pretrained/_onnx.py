@@ -68,16 +68,17 @@ class OnnxModule(BlackBox):
         -------
         dict of Tensor
         """
-        given = self.session.get_inputs()[0]
+        n, given = len(x), self.session.get_inputs()[0]
         channels_last = _is_channels_last(given.shape)
         array = (x.permute(0, 2, 3, 1) if channels_last else x).detach().cpu().numpy()
         array = np.ascontiguousarray(array, _TYPES.get(given.type, np.float32))
-        # Many files are for one image at a time.
-        fixed = given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else None
-        parts = [array] if fixed is None else np.split(array, len(array) // fixed)
+        # Many files are for one image at a time, or for so many.
+        fixed = given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else n
+        array = np.concatenate([array, array[:1].repeat(-n % fixed, axis=0)])
+        parts = np.split(array, len(array) // fixed)
         found = [self.session.run(None, {given.name: part}) for part in parts]
         names = [output.name for output in self.session.get_outputs()]
-        outputs = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+        outputs = [np.concatenate(arrays)[:n] for arrays in zip(*found, strict=True)]
         return {
             name: torch.from_numpy(output.astype(np.float32, copy=False)).to(x.device)
             for name, output in zip(names, outputs, strict=True)
@@ -134,8 +135,9 @@ def load_onnx(path: str | os.PathLike[str], *, gradients: bool | None = None) ->
         if gradients:
             raise
         reason = f"{type(error).__name__}: {error}"
+    name = os.path.basename(os.fspath(path))
     warnings.warn(
-        f"{os.path.basename(os.fspath(path))} is run by onnxruntime, as a black box without gradients, so "
+        f"{name} is run by onnxruntime, as a black box without gradients, so "
         "guided encryptors will search by queries, which takes thousands of them for an image. It "
         f"was not converted: {reason}. Give gradients=False if that is meant.",
         stacklevel=2,

@@ -17,6 +17,11 @@ from ricsk.exceptions import ModelChangedError
 
 __all__ = ["ModelReference"]
 
+_BY_PICKLE_ALONE = (
+    "a ModelReference is stored by pickle and joblib alone, because reading it imports and calls "
+    "what it names."
+)
+
 
 class ModelReference:
     """A network as the function that builds it and, where its weights are elsewhere, their file.
@@ -157,12 +162,12 @@ class ModelReference:
     def __reduce__(self) -> tuple[Any, ...]:
         return self._restore, (self.factory, self.arguments, self.weights, self.digest)
 
+    def __getstate__(self) -> Any:
+        # Pickles come by `__reduce__`. What comes here promises that nothing will be run.
+        raise TypeError(_BY_PICKLE_ALONE)
+
     def __setstate__(self, state: Any) -> None:
-        # Pickles come by `_restore`. What comes here was promised that nothing would be run.
-        raise TypeError(
-            "a ModelReference is stored by pickle and joblib alone, because reading it imports and "
-            "calls what it names."
-        )
+        raise TypeError(_BY_PICKLE_ALONE)
 
 
 def _name(factory: Callable[..., Any]) -> str:
