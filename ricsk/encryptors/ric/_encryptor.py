@@ -94,8 +94,8 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
     classifier : classifier, optional
         The classifier whose predictions are kept. It is cloned and fitted on the images of `fit`,
         or left as it is: in a `sklearn.frozen.FrozenEstimator`, or a `PretrainedClassifier`. By
-        default a `CNNClassifier` is fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
-        black boxes, and searched by queries.
+        default a `CNNClassifier` is fitted. Classifiers without a differentiable view (see
+        `ricsk.nae.view_classifier`) are black boxes, and searched by queries.
     alpha : float, default=0.8
         The weight of the mask, between 0 and 1. A larger one hides more and recovers less.
     solver : {"pattern", "search", "cw"}, default="pattern"

@@ -91,8 +91,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     classifier : classifier, optional
         The classifier that is to read the ciphertexts. It is cloned and fitted on the images of
         `fit`, or left as it is: in a `sklearn.frozen.FrozenEstimator`, or a
-        `PretrainedClassifier`. By default a `CNNClassifier` is fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
-        searched by queries, which takes longer.
+        `PretrainedClassifier`. By default a `CNNClassifier` is fitted. Classifiers without a
+        differentiable view (see `ricsk.nae.view_classifier`) are searched by queries, which takes
+        longer.
     match : {"label", "proba", "features"}, default="label"
         What the classifier is to read as on the plain image: the predicted label; its
         probabilities, too; or the vector that its last layer reads.
