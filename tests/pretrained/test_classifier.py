@@ -478,6 +478,21 @@ def test_a_key_does_not_move_into_what_has_another_range_or_no_patches():
         adapt_to_key(other, encryptor, mean=0.5)
 
 
+@pytest.mark.parametrize(
+    "classes", [range(5), list(range(100)), np.arange(8631), list("abcdefghijklmn")]
+)
+def test_long_lists_of_labels_are_not_taken_for_keys(classes):
+    assert make_classifier(classes=classes).classes_.tolist() == list(classes)
+
+
+@pytest.mark.parametrize(
+    "classes", [bytes(32), list(range(32)), [KEY.reveal(), "a"], np.arange(32, dtype=np.uint8)]
+)
+def test_what_may_be_a_key_is_no_list_of_labels(classes):
+    with pytest.raises(TypeError, match="classes of PretrainedClassifier .* may be a key"):
+        make_classifier(classes=classes)
+
+
 def test_thousands_of_classes_at_the_size_of_faces():
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -63,7 +63,7 @@ def test_a_classifier_by_reference_is_small_and_answers_alike():
 def test_an_encryptor_is_stored_with_its_classifier_by_reference():
     images = make_images(4, (32, 32))
     classifier = PretrainedClassifier(ModelReference(make_network), size=8)
-    encryptor = SealedEncryptor(SecretKey(bytes(32)), classifier, amplitude=0).fit(images)
+    encryptor = SealedEncryptor(SecretKey(bytes(32)), classifier).fit(images)
     again = pickle.loads(pickle.dumps(encryptor))
     np.testing.assert_array_equal(again.transform(images), encryptor.transform(images))
     assert isinstance(again.classifier_.model, ModelReference)
