@@ -489,7 +489,7 @@ def test_long_lists_of_labels_are_not_taken_for_keys(classes):
     "classes", [bytes(32), list(range(32)), [KEY.reveal(), "a"], np.arange(32, dtype=np.uint8)]
 )
 def test_what_may_be_a_key_is_no_list_of_labels(classes):
-    with pytest.raises(TypeError, match="classes of PretrainedClassifier .* may be a key"):
+    with pytest.raises(TypeError, match=r"classes of PretrainedClassifier .* may be a key"):
         make_classifier(classes=classes)
 
 
