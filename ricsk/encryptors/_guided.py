@@ -93,11 +93,9 @@ class GuidedEncryptor(BaseImageEncryptor):
         chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
         size = max(1, _CHUNK_VALUES // chosen[0].size)
         parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-        labels = [self._reader.predict(part) for part in parts]
-        margins = np.concatenate(
-            [self._reader.margins(*pair) for pair in zip(parts, labels, strict=True)]
-        )
-        answers = np.concatenate(labels).astype("<i8").tobytes() + margins.astype("<f8").tobytes()
+        found = [self._reader.examine(part) for part in parts]
+        labels, margins = map(np.concatenate, zip(*found, strict=True))
+        answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
         self.classifier_digest_ = hashlib.sha256(answers).digest()
         return margins
 

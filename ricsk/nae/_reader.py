@@ -231,7 +231,7 @@ class Reader:
         ndarray of shape (n_samples,), bool
         """
         if decides_by_scores(self.classifier):
-            scores = self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
+            scores = self._decide(pixels, form)
             margins, predicted = _margins(scores, labels), scores.argmax(axis=1)
         else:
             predicted = self.predict(pixels, form)
@@ -243,6 +243,30 @@ class Reader:
                 exact = self.view.margins(levels, torch.from_numpy(labels[near]))
             margins[near] = exact.numpy()
         return (predicted == labels) & (margins >= least)
+
+    def examine(
+        self, pixels: NDArray[Any], form: ImageForm | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Ask the classifier for labels, and by how much it prefers them.
+
+        Parameters
+        ----------
+        pixels, form
+            See `predict`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Positions in `classes`.
+        margins : ndarray of shape (n_samples,)
+            As `margins` measures them.
+        """
+        if decides_by_scores(self.classifier):
+            scores = self._decide(pixels, form)
+            labels = scores.argmax(axis=1)
+            return labels, _margins(scores, labels)
+        labels = self.predict(pixels, form)
+        return labels, self.margins(pixels, labels, form)
 
     def margins(
         self, pixels: NDArray[Any], labels: NDArray[np.int64], form: ImageForm | None = None
@@ -303,10 +327,11 @@ class Reader:
             wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
             with torch.inference_mode():
-                x = torch.from_numpy(self._levels(sample))
-                scores = self.view.scores(x)
+                x = torch.from_numpy(self._levels(sample).astype(np.float32))
+                scores = self.single_view.scores(x)
                 winner = scores.argmax(dim=1)
-                decided = self.view.margins(x, winner) > _DECIDED * scores.abs().max().clamp_min(1)
+                margins = self.single_view.margins(x, winner)
+                decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
             best = winner.numpy()
             wrong = (best != predicted) & decided.numpy()
         if wrong.any():
@@ -411,6 +436,10 @@ class Reader:
     @property
     def _name(self) -> str:
         return _describe_classifier(self.classifier)
+
+    def _decide(self, pixels: NDArray[Any], form: ImageForm | None) -> NDArray[np.float64]:
+        """Ask for the decision values by which a classifier predicts."""
+        return self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
 
     def _levels(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
         """Bring images to levels from 0 to 255, without rounding."""
