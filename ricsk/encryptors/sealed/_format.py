@@ -174,24 +174,6 @@ class Sealer:
         """
         return self._write(pixels, bytes(_TAG_BYTES) + body)
 
-    def draw_noise(self, body: bytes, attempt: int) -> NDArray[np.uint8]:
-        """Make the noise image of a ciphertext, with the encrypted image in its low planes.
-
-        Parameters
-        ----------
-        body : bytes
-            What `encrypt` returned. Its synthetic initialization vector decides on the noise.
-        attempt : int
-            From 0 to 255; another noise for each.
-
-        Returns
-        -------
-        ndarray of shape `shape`, uint8
-        """
-        context = body[:_SIV_BYTES] + bytes([attempt])
-        noise = self.subkeys.key.keystream("sealed/noise", context).uint8(self.shape)
-        return self.embed(body, noise)
-
     def sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Write the tag of a ciphertext into its places.
 
