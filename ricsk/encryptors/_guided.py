@@ -21,6 +21,7 @@ from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
 from ricsk.nae import Reader
+from ricsk.training import find_device, find_device_again
 
 __all__ = ["GuidedEncryptor", "spread_indices"]
 
@@ -60,11 +61,17 @@ class GuidedEncryptor(BaseImageEncryptor):
     classes_: NDArray[Any]
     classifier_digest_: bytes
     feature_layer_: str | None
+    device_: str
 
     def _fit_classifier(
-        self, batch: ImageBatch, y: ArrayLike | None, feature_layer: str | None = None
+        self,
+        batch: ImageBatch,
+        y: ArrayLike | None,
+        feature_layer: str | None = None,
+        device: str = "cpu",
     ) -> None:
         """Fit the classifier, or a small network; one that is frozen stays as it is."""
+        find_device(device)
         given = CNNClassifier(random_state=0) if self.classifier is None else self.classifier
         _check_classifier(given)
         self.classifier_ = clone(given)
@@ -81,7 +88,7 @@ class GuidedEncryptor(BaseImageEncryptor):
             X = flattened_for(self.classifier_, batch.form.restore(batch.pixels))
             self.classifier_.fit(X, y)
         self.classes_ = np.asarray(self.classifier_.classes_)
-        self.feature_layer_ = feature_layer
+        self.feature_layer_, self.device_ = feature_layer, device
         self.__dict__.pop("_reader", None)
 
     def _examine(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -117,6 +124,7 @@ class GuidedEncryptor(BaseImageEncryptor):
             form,
             (height, width, channels),
             self.feature_layer_,
+            find_device_again(self.device_),
         )
 
     def __sklearn_tags__(self) -> Tags:

@@ -16,7 +16,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
@@ -63,6 +72,7 @@ Compressed = tuple[str, bytes]
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -133,6 +143,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {device}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of templates, and of the images
         in `transform` and `rekey`.
@@ -194,6 +205,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
         "feature_layer": [str, None],
+        "device": [str],
         "verbose": ["verbose"],
     }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
@@ -227,6 +239,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        device: str = "auto",
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -243,6 +256,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.device = device
         self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
@@ -261,7 +275,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
         self._refuse_if_none_fits(levels, sizes)
         enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
-        self._fit_classifier(enlarged, y, self.feature_layer)
+        self._fit_classifier(enlarged, y, self.feature_layer, self.device)
         if self._reader.view is None and self.match_ != "label":
             raise ValueError(
                 f"match={self.match_!r} needs a classifier that gradients can be taken of, which "
