@@ -24,6 +24,7 @@ from ricsk.audit._findings import AttackRun, SchemeRun
 from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
 from ricsk.audit._score import score, undo_mirroring
+from ricsk.audit._trials import Labelled, Trial, run_trials
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
@@ -70,7 +71,7 @@ def audit(
     encryptor: BaseImageEncryptor | Sequence[BaseImageEncryptor] | Mapping[str, BaseImageEncryptor],
     X: ArrayLike,
     y: ArrayLike,
-    attacks: Literal["default"] | Sequence[BaseAttack] = "default",
+    attacks: Literal["default"] | Sequence[BaseAttack | Trial] = "default",
     *,
     classifier: Any | None = None,
     n_targets: int | None = None,
@@ -78,7 +79,7 @@ def audit(
     random_state: int | np.random.RandomState | None = None,
     verbose: int = 0,
 ) -> AuditResult:
-    """Attack an encryptor, and measure what comes back.
+    """Attack an encryptor, and measure what comes back and what can be told apart.
 
     `X` is dealt out at random into three parts, the same for all schemes and attacks. The *targets*
     are encrypted and attacked, and no attack learns from them. The rest is the adversary's: half of
@@ -88,6 +89,10 @@ def audit(
     whose adversary knows labels is given what the classifier says, or `y` where the classifier
     reads ciphertexts alone, as if it made no errors. Where all reconstructions of an attack are
     mirror images or negatives, that is undone before they are measured: people see what is in them.
+
+    Attacks that draw no picture are run first, under fresh keys: `DistinguishingGame` on two of the
+    public images, and `IdentificationAttack` on targets, 50 at most. The label counts for nothing
+    in either.
 
     Parameters
     ----------
@@ -171,7 +176,7 @@ def audit(
         fitted = clone(scheme).fit(rest.X, rest.y)
         chosen = default_attacks(fitted, budget, seed) if isinstance(attacks, str) else attacks
         _tell(verbose, f"{name}:")
-        runs.append(_attack_scheme(name, fitted, parts, chosen, recognizer, verbose))
+        runs.append(_attack_scheme(name, fitted, parts, chosen, recognizer, seed, verbose))
     settings = {
         "images": f"{n_samples} of {describe(batch.shape)}",
         "targets": n_targets,
@@ -217,14 +222,24 @@ def _attack_scheme(
     name: str,
     encryptor: BaseImageEncryptor,
     parts: dict[str, _Part],
-    attacks: Sequence[BaseAttack],
+    attacks: Sequence[BaseAttack | Trial],
     recognizer: _Recognizer,
+    seed: int,
     verbose: int,
 ) -> SchemeRun:
     """Run attacks against one fitted encryptor."""
     target, known, public = (parts[part] for part in ("target", "known", "public"))
     C_target, C_known = (_encrypt(encryptor, part) for part in (target, known))
     disclosed = {part: _find_disclosed(encryptor, parts[part]) for part in parts}
+    named = dict(zip(unique_names(attacks), attacks, strict=True))
+    trials, untried = run_trials(
+        encryptor,
+        {name: attack for name, attack in named.items() if isinstance(attack, Trial)},
+        Labelled(public.X, disclosed["public"]),
+        Labelled(target.X, disclosed["target"]),
+        seed,
+        verbose,
+    )
 
     def run(attack_name: str, attack: BaseAttack, baseline: float) -> AttackRun:
         _tell(verbose, f"  {attack_name}")
@@ -256,12 +271,13 @@ def _attack_scheme(
     free = [run(describe_estimator(baseline), baseline, 0.0) for baseline in baselines]
     best = max(free, key=lambda done: done.gain)
     runs, refused = [replace(best, gain=0.0)], {}
-    for attack_name, attack in zip(unique_names(attacks), attacks, strict=True):
-        try:
-            runs.append(run(attack_name, attack, best.gain))
-        except AttackNotApplicableError as error:
-            refused[attack_name] = str(error)
-    return SchemeRun(name, C_target, tuple(runs), refused)
+    for attack_name, attack in named.items():
+        if isinstance(attack, BaseAttack):
+            try:
+                runs.append(run(attack_name, attack, best.gain))
+            except AttackNotApplicableError as error:
+                refused[attack_name] = str(error)
+    return SchemeRun(name, C_target, tuple(runs), refused, trials, untried)
 
 
 def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> NDArray[np.uint8]:
@@ -290,7 +306,7 @@ def _check_attacks(attacks: Any) -> None:
             raise ValueError(f"attacks={attacks!r}: expected 'default' or a list of attacks.")
         return
     for attack in attacks:
-        if not isinstance(attack, BaseAttack):
+        if not isinstance(attack, BaseAttack | Trial):
             raise TypeError(
                 f"{attack!r} is not an attack. Pass instances, such as [LinearAttack()]."
             )
