@@ -17,6 +17,8 @@ from ricsk.keys import SecretKey
 __all__ = ["IdentificationAttack", "IdentificationResult"]
 
 _MIN_REFERENCES = 2
+# A model is trusted like counts of so many values.
+_MODEL_VALUES = 1e6
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class IdentificationAttack(BaseTrial):
         )
         expected: NDArray[Any]
         if self.model:
-            expected = self._predict(challenger.images[hidden], targets[0].sum())
+            expected = self._predict(challenger.images[hidden])
         else:
             own = [_count(challenger.encrypt(hidden, key)) for key in used[len(hidden) :]]
             targets, expected = _choose_view(targets, np.stack(own), alike)
@@ -180,8 +182,8 @@ class IdentificationAttack(BaseTrial):
             ranks=ranks,
         )
 
-    def _predict(self, images: NDArray[np.uint8], n_values: int) -> NDArray[np.float64]:
-        """Ask the model how often each value occurs in a ciphertext of each image: (n, 256)."""
+    def _predict(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Ask the model how often each value occurs in many ciphertexts of each image: (n, 256)."""
         assert self.model is not None
         probabilities = np.asarray(self.model(images), np.float64)
         shape = (len(images), 256)
@@ -190,7 +192,7 @@ class IdentificationAttack(BaseTrial):
                 f"model returned an array of shape {probabilities.shape}: expected {shape}, in "
                 "each row the probabilities of the values 0 to 255, which add up to 1."
             )
-        return n_values * probabilities
+        return _MODEL_VALUES * probabilities
 
 
 def _choose_view(

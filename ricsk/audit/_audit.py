@@ -24,8 +24,8 @@ from ricsk.audit._findings import AttackRun, SchemeRun
 from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
 from ricsk.audit._score import score, undo_mirroring
-from ricsk.audit._trials import Labelled, Trial, run_trials
-from ricsk.base import BaseImageEncryptor, get_encryptor_tags
+from ricsk.audit._trials import Labelled, Trial, find_disclosed, run_trials
+from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import (
@@ -48,10 +48,10 @@ _SSIM_WINDOW = 11
 
 
 class _Part(NamedTuple):
-    """Images, as the user gave them and as 8-bit levels, and their classes."""
+    """Images, as the user gave them and as a batch of 8-bit levels, and their classes."""
 
     X: NDArray[Any]
-    images: NDArray[np.uint8]
+    images: ImageBatch
     y: NDArray[Any]
 
 
@@ -190,7 +190,7 @@ def audit(
         "scikit-learn": sklearn.__version__,
         "Python": platform.python_version(),
     }
-    return AuditResult(parts["target"].images, tuple(runs), settings)
+    return AuditResult(parts["target"].images.pixels, tuple(runs), settings)
 
 
 def _deal_out(
@@ -206,8 +206,11 @@ def _deal_out(
     rest = order[n_targets:]
     known, public = np.array_split(rest, 2)
     places = {"target": order[:n_targets], "known": known, "public": public}
-    parts = {name: _Part(X[place], levels[place], labels[place]) for name, place in places.items()}
-    return parts, _Part(X[rest], levels[rest], labels[rest])
+
+    def take(place: NDArray[np.int64]) -> _Part:
+        return _Part(X[place], _as_batch(levels[place]), labels[place])
+
+    return {name: take(place) for name, place in places.items()}, take(rest)
 
 
 def _fit_recognizer(classifier: Any, batch: ImageBatch, part: _Part) -> _Recognizer:
@@ -230,7 +233,7 @@ def _attack_scheme(
     """Run attacks against one fitted encryptor."""
     target, known, public = (parts[part] for part in ("target", "known", "public"))
     C_target, C_known = (_encrypt(encryptor, part) for part in (target, known))
-    disclosed = {part: _find_disclosed(encryptor, parts[part]) for part in parts}
+    disclosed = {role: find_disclosed(encryptor, part.X, part.y) for role, part in parts.items()}
     named = dict(zip(unique_names(attacks), attacks, strict=True))
     trials, untried = run_trials(
         encryptor,
@@ -252,17 +255,17 @@ def _attack_scheme(
             labels=disclosed["known"],
             encryptor=encryptor,
         )
-        found = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
+        drawn = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
         seconds = time.perf_counter() - start
-        found = undo_mirroring(target.images, found)
+        found = undo_mirroring(target.images, _as_batch(drawn))
         scores = score(target.images, found, disclosed["target"])
         return AttackRun(
             attack=attack_name,
             adversary=learnt.adversary,
-            reconstructions=found,
+            reconstructions=found.pixels,
             scores=scores,
             gain=float(scores.ssim.mean() - baseline),
-            reclassified=float(np.mean(recognizer.predict(found) == target.y)),
+            reclassified=float(np.mean(recognizer.predict(found.pixels) == target.y)),
             seconds=seconds,
             on_purpose=isinstance(attack, DisclosureBaseline),
         )
@@ -277,27 +280,24 @@ def _attack_scheme(
                 runs.append(run(attack_name, attack, best.gain))
             except AttackNotApplicableError as error:
                 refused[attack_name] = str(error)
-    return SchemeRun(name, C_target, tuple(runs), refused, trials, untried)
+    return SchemeRun(name, C_target.pixels, tuple(runs), refused, trials, untried)
 
 
-def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> NDArray[np.uint8]:
+def _as_batch(pixels: NDArray[Any]) -> ImageBatch:
+    """Mark images as read, so that neither attacks nor metrics check them again."""
+    return ImageBatch(pixels, pixels.ndim, pixels.dtype)
+
+
+def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> ImageBatch:
     """Encrypt images in the form that the user gave; ciphertexts as 8-bit levels."""
     C = encryptor.transform(part.X)
     batch = check_images(C, image_shape=encryptor.ciphertext_shape_, caller="audit")
-    return encryptor.value_range_.to_uint8(batch.pixels)
+    return _as_batch(encryptor.value_range_.to_uint8(batch.pixels))
 
 
-def _as_given(levels: NDArray[np.uint8], X: NDArray[Any]) -> NDArray[Any]:
+def _as_given(levels: ImageBatch, X: NDArray[Any]) -> ImageBatch:
     """Make floats of ciphertexts where the images were, for attacks that ask a classifier."""
-    return levels / 255.0 if X.dtype.kind == "f" else levels
-
-
-def _find_disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
-    """Find what the classifier says of the ciphertexts of images, by design."""
-    if get_encryptor_tags(encryptor).learns_on == "ciphertexts":
-        return part.y
-    classifier = encryptor.classifier_
-    return np.asarray(classifier.predict(flattened_for(classifier, part.X)))
+    return _as_batch(levels.pixels / 255.0) if X.dtype.kind == "f" else levels
 
 
 def _check_attacks(attacks: Any) -> None:

@@ -10,10 +10,8 @@ from ricsk.attacks import (
     BaseAttack,
     CloudAttack,
     DisclosureBaseline,
-    DistinguishingGame,
     FRAttack,
     GANAttack,
-    IdentificationAttack,
     ITNAttack,
     JigsawAttack,
     KeyReuseAttack,
@@ -21,7 +19,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
-from ricsk.audit._trials import Trial
+from ricsk.audit._trials import Trial, default_trials
 from ricsk.base import get_encryptor_tags
 
 __all__ = ["default_attacks"]
@@ -67,10 +65,8 @@ def default_attacks(
     True
     """
     trained: dict[str, Any] = {"budget": budget, "random_state": random_state}
-    thorough = budget == "thorough"
     result: list[BaseAttack | Trial] = [
-        DistinguishingGame() if thorough else DistinguishingGame(n_ciphertexts=100),
-        IdentificationAttack() if thorough else IdentificationAttack(n_references=5),
+        *default_trials(budget),
         FRAttack("advanced"),
         FRAttack("chosen"),
         LinearAttack(),

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricsk.attacks import DistinguishingGame, IdentificationAttack
 from ricsk.audit._findings import TrialRun
-from ricsk.base import BaseImageEncryptor
+from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError, TargetNotReachedError
+from ricsk.images import flattened_for
 from ricsk.keys import SecretKey
 
-__all__ = ["Labelled", "Trial", "run_trials"]
+__all__ = ["Labelled", "Trial", "default_trials", "find_disclosed", "run_trials"]
 
 Trial = DistinguishingGame | IdentificationAttack
 
@@ -29,6 +30,21 @@ class Labelled(NamedTuple):
 
     X: NDArray[Any]
     labels: NDArray[Any]
+
+
+def default_trials(budget: Literal["quick", "thorough"] | int) -> list[Trial]:
+    """Make the trials that an audit runs unless it is told otherwise."""
+    if budget == "thorough":
+        return [DistinguishingGame(), IdentificationAttack()]
+    return [DistinguishingGame(n_ciphertexts=100), IdentificationAttack(n_references=5)]
+
+
+def find_disclosed(encryptor: Any, X: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Find what the classifier says of the ciphertexts of images, by design."""
+    if get_encryptor_tags(encryptor).learns_on == "ciphertexts":
+        return y
+    classifier = encryptor.classifier_
+    return np.asarray(classifier.predict(flattened_for(classifier, X)))
 
 
 def run_trials(
