@@ -23,7 +23,7 @@ _COLOURS = {
     "broken": "#c0392b",
     "disclosed": "#5b6fb5",
 }
-_MAX_NAME, _MAX_TITLE = 34, 90
+_MAX_NAME, _MAX_TITLE = 38, 90
 
 
 def box_plots(schemes: Sequence[SchemeRun]) -> Figure:
