@@ -2,9 +2,9 @@
 
 Figures 6 and 8 of the EtC paper (LE, ELE, PE and EtC under feature reconstruction, GAN and inverse
 transformation network) and section 6 of the RIC paper (brute force, cloud, known plaintexts), at
-equal budgets, with the adversaries that those leave out, and with those that draw no picture and say
-which image is inside. Prints the table of `ricsk.audit.audit`, and writes it as a CSV file, with the
-settings, after each scheme. Each scheme is a job of its own, on one core.
+equal budgets, with the adversaries that those leave out, and with those that draw no picture and
+say which image is inside. Prints the table of `ricsk.audit.audit`, and writes it as a CSV file,
+with the settings, after each scheme. Each scheme is a job of its own, on one core.
 """
 
 from __future__ import annotations

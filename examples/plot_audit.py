@@ -48,18 +48,18 @@ result = audit(schemes, X, y, attacks, classifier=classifier, n_targets=40, rand
 print(result.verdict)
 
 # %%
-# The first two attacks draw no picture. "advantage" is how often an adversary tells the ciphertexts of
-# two images apart: 0 is a coin, and 1 is always. "named" is the share of ciphertexts whose image is
-# named, of a list. Both stand against "chance", which lies outside of the confidence interval from
-# "low" to "high" if something was found.
+# The first two attacks draw no picture. "advantage" says how well an adversary tells the ciphertexts
+# of two images apart: 0 is a coin, and 1 is always right. "named" is the share of ciphertexts whose
+# image is the first guess from a list. Something was found if "chance" lies outside of the confidence
+# interval, from "low" to "high".
 
 told = ["scheme", "attack", "advantage", "named", "chance", "low", "high"]
 print(result.table.dropna(subset="chance")[told].to_string(index=False, float_format="%.2f"))
 
 # %%
-# Of the others, "gain" is how much more similar (in SSIM) a reconstruction is than a picture of the
-# class, which anybody can draw; "reidentified" is the share of ciphertexts for which the attack says
-# which image it is.
+# The others draw pictures. "gain" is how much more similar (in SSIM) a reconstruction is than a
+# picture of the class, which anybody can draw; "reidentified" is the share of reconstructions whose
+# own image is the nearest of all.
 
 columns = ["scheme", "attack", "finding", "gain", "reidentified"]
 print(result.table.dropna(subset="gain")[columns].to_string(index=False, float_format="%.2f"))

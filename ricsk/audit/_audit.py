@@ -100,7 +100,7 @@ def audit(
         Under attack, fitted or not. A dict gives names to them.
     X : array-like
         Images of the kind that are to be protected: ``(n_samples, height, width, channels)``,
-        ``(n_samples, height, width)`` or, if the encryptors say of which shape, flattened. At least
+        ``(n_samples, height, width)`` or, if the encryptors know the shape, flattened. At least
         80, of at least 11 × 11 pixels; a thousand or more for attacks that train a network.
     y : array-like of shape (n_samples,)
         Their classes.
@@ -109,8 +109,8 @@ def audit(
         left out there, with the reason. `LabelOnlyBaseline`, with the strategy that does best, is
         always run.
     classifier : classifier, optional
-        Who is asked what is to be seen in reconstructions: it reads plain images in the form of
-        `X`. It is cloned and fitted on what is not a target, unless frozen. By default a small
+        Says what is to be seen in reconstructions: it reads plain images in the form of `X`. It is
+        cloned and fitted on what is not a target, unless frozen. By default a small
         `CNNClassifier`.
     n_targets : int, optional
         How many images are attacked, at least 20. By default a quarter of `X`, 100 at most.

@@ -70,7 +70,7 @@ def compare(
         A row for each encryptor. `learns_on`; `accuracy`, and `accuracy_drop`, the share of the
         accuracy of the same classifier on plain images that is lost (see
         `ricsk.metrics.accuracy_drop`); `encrypt_ms` and `decrypt_ms`, milliseconds for an image, in
-        one batch on this machine, the latter NaN where there is no way back; `png_bytes` and
+        one batch on this machine, the latter NaN where images cannot be recovered; `png_bytes` and
         `jpeg_bytes`, of the ciphertext of an image as PNG and as JPEG of quality 85, and
         `plain_png_bytes` and `plain_jpeg_bytes`; `key_bits`, the binary logarithm of the number of
         different encryptions, which the 256 bits of a `SecretKey` limit, NaN where the encryptor
