@@ -48,10 +48,10 @@ result = audit(schemes, X, y, attacks, classifier=classifier, n_targets=40, rand
 print(result.verdict)
 
 # %%
-# The first two attacks draw no picture. "advantage" says how well an adversary tells the ciphertexts
-# of two images apart: 0 is a coin, and 1 is always right. "named" is the share of ciphertexts whose
-# image is the first guess from a list. Something was found if "chance" lies outside of the confidence
-# interval, from "low" to "high".
+# The first two attacks draw no picture. "advantage" says how well an adversary tells ciphertexts of
+# two images apart: 0 is a coin, and 1 is always right. "named" is the share of ciphertexts whose
+# image is the first guess from a list. Something was found if "chance" lies outside of the
+# confidence interval, from "low" to "high".
 
 told = ["scheme", "attack", "advantage", "named", "chance", "low", "high"]
 print(result.table.dropna(subset="chance")[told].to_string(index=False, float_format="%.2f"))

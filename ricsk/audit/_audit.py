@@ -117,7 +117,8 @@ def audit(
     budget : {"quick", "thorough"} or int, default="quick"
         Of the default attacks: steps of training. Attacks that you pass have their own.
     random_state : int, RandomState or None
-        Of the parts, the default attacks and the default classifier.
+        Of the parts, the default attacks and the default classifier, and of the keys under which
+        images are told apart.
     verbose : int, default=0
         Whether to name each attack on the standard error stream before it is run.
 

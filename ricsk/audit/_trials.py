@@ -64,7 +64,7 @@ def run_trials(
     trials : mapping of str to trial
         What to run.
     choice : Labelled
-        Images of which a game takes two.
+        Images from which a game takes two.
     hidden : Labelled
         Images that are to be identified, 50 of them at most.
     seed : int
