@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ricsk._secrets import RAW_TYPES
 from ricsk.exceptions import KeyFileError, WrongKeyError
 from ricsk.keys._arguments import check_bytes, check_int, check_purpose
 from ricsk.keys._file import find_location_fault, find_path_fault, read_text, write_new
@@ -17,9 +18,7 @@ from ricsk.keys._keystream import Keystream, fresh_bytes
 from ricsk.keys._text import KEY_BYTES, format_file, format_line, looks_like_key, scan
 from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["RAW_TYPES", "SecretKey", "find_key_fault"]
-
-RAW_TYPES = (bytes, bytearray, memoryview)
+__all__ = ["SecretKey", "find_key_fault"]
 
 _SALT_BYTES = 16
 _PASSPHRASE_KEY_ID = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{32}")
