@@ -51,7 +51,7 @@ def box_plots(schemes: Sequence[SchemeRun]) -> Figure:
     axes[-1].set_xlim(min(-0.05, axes[-1].get_xlim()[0]), 1.02)
     told = any(scheme.trials for scheme in schemes)
     words = "SSIM of reconstructions (1: the image itself)"
-    axes[-1].set_xlabel(words + "", fontsize=9)
+    axes[-1].set_xlabel(words + (", or success in telling images apart" * told), fontsize=9)
     return figure
 
 

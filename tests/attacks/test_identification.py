@@ -100,7 +100,11 @@ def test_a_model_of_no_noise_at_all():
 
 
 @pytest.mark.parametrize(
-    "model", [lambda images: np.ones((len(images), 256)), lambda images: images.mean(axis=(1, 2))]
+    "model",
+    [
+        lambda images: np.ones((len(images), 256)),
+        lambda images: np.full((len(images), 128), 1 / 128),
+    ],
 )
 def test_what_is_not_a_model_of_values(model):
     with pytest.raises(ValueError, match=r"expected \(10, 256\), in each row the probabilities"):
