@@ -215,7 +215,7 @@ def test_grey_images():
 
 def test_a_seed_gives_the_same_figures():
     first, second = (
-        audit(PixelEncryptor(KEY), X, Y, [LinearAttack(), *TRIALS], **QUICK).table for _ in range(2)
+        audit(OneTimePad(KEY), X, Y, [LinearAttack(), *TRIALS], **QUICK).table for _ in range(2)
     )
     columns = [name for name in first.columns if name != "seconds"]
     assert first[columns].equals(second[columns])
