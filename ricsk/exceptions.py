@@ -8,11 +8,13 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── CloudHalfError (ValueError)
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
+    ├── KeyReferenceError (ValueError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
     ├── NotSealedError (ValueError)
-    ├── StateVersionError (ValueError)
+    ├── StateError (ValueError)
+    │   └── StateVersionError
     ├── TargetNotReachedError (ValueError)
     ├── TooLargeError (ValueError)
     └── WrongKeyError (ValueError)
@@ -23,12 +25,14 @@ __all__ = [
     "CloudHalfError",
     "KeyFileError",
     "KeyFileNotFoundError",
+    "KeyReferenceError",
     "NewerFormatError",
     "NoViewError",
     "NotAdaptableError",
     "NotSealedError",
     "RicskError",
     "SmallKeySpaceWarning",
+    "StateError",
     "StateVersionError",
     "TargetNotReachedError",
     "TooLargeError",
@@ -56,6 +60,10 @@ class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
     """No key file is at a path. The path is not named, because it may be a secret."""
 
 
+class KeyReferenceError(RicskError, ValueError):
+    """A stored estimator refers to a key that was not handed over for it."""
+
+
 class NewerFormatError(RicskError, ValueError):
     """A ciphertext is authentic, but of a format that only a newer ricsk reads."""
 
@@ -72,7 +80,11 @@ class NotSealedError(RicskError, ValueError):
     """A ciphertext was not sealed with this key, has been changed, or is not a ciphertext."""
 
 
-class StateVersionError(RicskError, ValueError):
+class StateError(RicskError, ValueError):
+    """A stored estimator holds what no `fit` could have made: it is damaged, or made by hand."""
+
+
+class StateVersionError(StateError):
     """A stored estimator was written by a version of this package that this one cannot read."""
 
 

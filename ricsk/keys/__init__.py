@@ -9,9 +9,19 @@ same stream on every machine. The user guide's page on keys specifies both to th
 from ricsk._publish import publish
 from ricsk.keys._keystream import Keystream, fresh_bytes
 from ricsk.keys._parameter import KeyedMixin, KeyParameter
-from ricsk.keys._secret_key import SecretKey
+from ricsk.keys._paths import KeyPath
+from ricsk.keys._secret_key import SecretKey, allow_references
 from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["KeyParameter", "KeyedMixin", "Keystream", "SecretKey", "UnusableKey", "fresh_bytes"]
+__all__ = [
+    "KeyParameter",
+    "KeyPath",
+    "KeyedMixin",
+    "Keystream",
+    "SecretKey",
+    "UnusableKey",
+    "allow_references",
+    "fresh_bytes",
+]
 
 publish(globals())
