@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._state import LABELS
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
@@ -34,6 +35,11 @@ class GuidedEncryptor(BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), None],
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseImageEncryptor._state_constraints,
+        "classes_": [LABELS],
+        "feature_layer_": [str, None],
     }
     _derived = frozenset({"_reader"})
 

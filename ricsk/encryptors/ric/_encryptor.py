@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._state import exactly
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.ric._header import HEADER_BYTES, Header, NoHeader, Recipe, has_room
@@ -249,6 +250,15 @@ class RICEncryptor(KeyedEncryptor, GuidedEncryptor):
         "verbose": ["verbose"],
     }
 
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "patterns_": [exactly(ClassPatterns), None],
+        "fixed_passes_": [dict],
+        "losses_": [list],
+        "network_weights_": [bytes],
+        "shows_progress_": ["boolean"],
+    }
     _derived = GuidedEncryptor._derived | {"_network", "_header", "masks_", "mixing_"}
 
     patterns_: ClassPatterns | None

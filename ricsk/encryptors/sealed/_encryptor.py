@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._state import exactly
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -186,6 +187,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "feature_layer": [str, None],
         "verbose": ["verbose"],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
+        "patterns_": [exactly(ClassPatterns), None],
+    }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
     match_: Match
@@ -307,6 +314,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     def _make_goal(self) -> Goal:
         return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if hasattr(self, "scale_"):
+            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
 
     def _restore(self) -> None:
         super()._restore()
@@ -559,3 +571,11 @@ def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
         return all(len(compress(image, codec)[1]) <= room for image in images)
     except (ImportError, ValueError):  # not installed, or not for images of this size
         return False
+
+
+def _check_enlargement(shape: ImageShape, scale: int, ciphertext_shape: ImageShape) -> None:
+    """Refuse a stored enlargement that `_choose_room` does not choose."""
+    height, width, channels = shape
+    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < _MIN_ROOMY_VALUES
+    if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
+        raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")
