@@ -14,7 +14,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── NotAdaptableError (ValueError)
     ├── NotSealedError (ValueError)
     ├── StateError (ValueError)
-    │   └── StateVersionError
+    │   └── StateVersionError (StateError)
     ├── TargetNotReachedError (ValueError)
     ├── TooLargeError (ValueError)
     └── WrongKeyError (ValueError)

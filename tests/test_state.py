@@ -143,6 +143,8 @@ def test_every_stored_attribute_says_what_it_may_be(estimator):
     known |= set(fitted.get_params(deep=False)) | set(fitted._state_constraints)
     known |= {"_ricsk_version", "_ricsk_state", "weights_"}
     assert fitted.__getstate__().keys() <= known
+    again = open_skops(forge(fitted))
+    assert again.__getstate__().keys() == fitted.__getstate__().keys()
 
 
 # Shapes and counts
@@ -267,7 +269,7 @@ def test_no_fit_learns_such_a_value(etc, name, values):
         "bit_planes_": [0, 8, HUGE, -1, 2.5, "auto?"],
         "scale_": [0, HUGE, 50, 4, -3, 1.5],
         "kappa_": [-1.0, float("nan"), "much"],
-        "tolerance_": [0.0, -1.0, float("nan")],
+        "tolerance_": [-1.0, "none", float("nan")],
         "match_": ["<b>", None],
         "nonce_": ["fixed", None],
         "codec_": ["bmp", None],

@@ -410,8 +410,8 @@ class TorchClassifier(ClassifierMixin, Estimator):
         super()._check_state()
         if not hasattr(self, "network_config_"):
             return
-        sizes = {f"{name}_": self.network_config_[name] for name in self._sizes}
-        check_values(type(self), sizes, {})
+        sizes = {f"{name}_": size for name, size in self.network_config_.items()}
+        check_values(type(self), sizes | {"image_shape_": None}, {})
         fitted = {
             "name": self._network,
             "image_shape": self.image_shape_in_,

@@ -190,6 +190,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     _state_constraints: ClassVar[dict[str, list[Any]]] = {
         **GuidedEncryptor._state_constraints,
         **KeyedEncryptor._state_constraints,
+        "tolerance_": [Interval(Real, 0, None, closed="left")],
         "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
         "patterns_": [exactly(ClassPatterns), None],
     }
