@@ -5,6 +5,7 @@ Each is tried as a state, and as the skops file that a stranger may write.
 
 import json
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -29,7 +30,7 @@ from ricsk import (
     TransformationNetworkEncryptor,
     ViTClassifier,
 )
-from ricsk.exceptions import KeyReferenceError, StateError
+from ricsk.exceptions import KeyReferenceError, SmallKeySpaceWarning, StateError
 from ricsk.images import ValueRange
 from ricsk.keys import allow_references
 from ricsk.pixelmap import PixelMap
@@ -400,14 +401,17 @@ def test_a_key_is_not_bound_by_a_file(saved):
     idle = EtCEncryptor(
         saved, block_size=2, permute=False, rotate=False, negate=False, shuffle_channels=False
     )
-    fitted = idle.fit(X)
+    with pytest.warns(SmallKeySpaceWarning):
+        fitted = idle.fit(X)
     assert (fitted.transform(X) == X).all()
     for estimator in (fitted, idle, PrivateClassifier(fitted, LogisticRegression())):
         data = skops.io.dumps(estimator)
         with pytest.raises(KeyReferenceError, match=saved.key_id):
             open_skops(data)
-        with allow_references(saved):
+        is_fitted = estimator is not idle
+        with allow_references(saved), warnings.catch_warnings(record=True) as warned:
             assert isinstance(open_skops(data), type(estimator))
+        assert ["hides nothing" in str(warning.message) for warning in warned] == [True] * is_fitted
 
 
 def test_an_edited_file_is_refused(etc, tmp_path):

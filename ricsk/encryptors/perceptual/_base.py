@@ -145,6 +145,13 @@ class PixelMapEncryptor(KeyedEncryptor):
 
     def _restore(self) -> None:
         self.scheme_ = self._scheme_type(**vars(self)["scheme_"])
+        if self.scheme_.count_bits() == 0:
+            warnings.warn(
+                f"the {type(self).__name__} that is loaded does the same with every key: it hides "
+                "nothing. Use it for nothing that is secret.",
+                SmallKeySpaceWarning,
+                stacklevel=_find_caller(),
+            )
         super()._restore()
 
     def _derive_from_key(self) -> None:
