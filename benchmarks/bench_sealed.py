@@ -34,7 +34,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from ricsk import CNNClassifier, SealedEncryptor, SecretKey
 from ricsk.codecs import decompress
 from ricsk.datasets import load_packed
-from ricsk.encryptors.sealed._format import CODEC_NUMBERS, Sealer, Subkeys
+from ricsk.encryptors.sealed._format import CODEC_NUMBERS, NONCE_BYTES, Sealer, Subkeys
 from ricsk.exceptions import TooLargeError
 from ricsk.nae import find_noise, view_classifier
 
@@ -104,8 +104,8 @@ def codec_and_cipher(encryptor: SealedEncryptor, C: np.ndarray) -> float:
     def run() -> None:
         for body in sealed:
             message = subkeys.cipher.decrypt(body, None)
-            data = message[2:].rstrip(b"\0")[:-1]
-            decompress(data, names[message[0] & 7], encryptor.image_shape_in_)
+            data = message[2 + NONCE_BYTES :].rstrip(b"\0")[:-1]
+            decompress(data, names[message[0] & 15], encryptor.image_shape_in_)
 
     return best_of_ten(run)
 

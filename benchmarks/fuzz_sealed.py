@@ -93,7 +93,7 @@ def nonsense(shape: tuple[int, int, int], key: SecretKey) -> Pixels:
     """Seal what is not an image, most often with a scale of 1."""
     bit_planes = int(rng.integers(4, 8))
     sealer = Sealer(Subkeys(key), shape, bit_planes)
-    room = capacity(int(np.prod(shape)), bit_planes, nonce=True)
+    room = capacity(int(np.prod(shape)), bit_planes)
     content = rng.bytes(int(rng.integers(room)))
     codec = str(rng.choice(list(CODEC_NUMBERS)))
     if codec == "webp" and rng.integers(
@@ -105,8 +105,7 @@ def nonsense(shape: tuple[int, int, int], key: SecretKey) -> Pixels:
     scale = int(rng.choice([0, 1, 1, 1, 2, 5, 255]))
     if codec == "raw" and len(content) * scale**2 == np.prod(shape):
         content += b"\x01"  # any bytes of the right number are an image
-    nonce = rng.bytes(NONCE_BYTES) if rng.integers(2) else b""
-    body = sealer.encrypt(codec, content, scale, nonce)
+    body = sealer.encrypt(codec, content, rng.bytes(NONCE_BYTES), scale)
     return sealer.sign(sealer.draw_noise(body, 0))
 
 

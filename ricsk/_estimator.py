@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from ricsk._secrets import find_misplaced_fault
 from ricsk._state import check_names, check_values, explain_restoring
 from ricsk._version import __version__
 from ricsk.exceptions import StateVersionError
@@ -18,15 +19,18 @@ from ricsk.images import as_table
 
 __all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 """Number of the layout of fitted states, which pickles, joblib and skops files hold.
 
 Raise it when a state that is written today would mean something else, or nothing, to the code of
 tomorrow: a fitted attribute is renamed, dropped, or has another meaning. A new constructor
 parameter needs no new number, because a missing one gets its default. Then let ``__setstate__``
 translate the old layout, keep the dump under ``tests/states`` that the old version wrote, and add
-one of the new.
+one of the new. What cannot be translated is refused: with format 1 streams had other contexts, so
+its encryptors would encrypt otherwise.
 """
+
+_OBJECT_PARAMETERS = frozenset({"classifier", "encryptor"})
 
 
 class Estimator(BaseEstimator):
@@ -46,6 +50,18 @@ class Estimator(BaseEstimator):
     """
     _derived: ClassVar[frozenset[str]] = frozenset()
     """Attributes that follow from the others, are made again on loading, and are never stored."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what may be a key where none belongs, because views and errors show parameters."""
+        own = name.startswith("_") or name.endswith("_")
+        if not own and not hasattr(getattr(type(self), name, None), "__set__"):
+            fault = find_misplaced_fault(
+                type(self).__name__, name, value, object_expected=name in _OBJECT_PARAMETERS
+            )
+            if fault is not None:
+                del value  # which some tools show with a traceback
+                raise TypeError(fault)
+        super().__setattr__(name, value)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[Self]:

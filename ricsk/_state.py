@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, make_constraint
 
+from ricsk._secrets import holds_key
 from ricsk.exceptions import RicskError, StateError
 from ricsk.images import ValueRange
 
 __all__ = [
     "COUNT",
+    "DIGEST",
     "IMAGE_FORM",
     "IMAGE_SHAPE",
     "LABELS",
@@ -101,6 +103,7 @@ COUNT = Interval(Integral, 0, None, closed="left")
 IMAGE_SHAPE = Check(
     f"(height, width, 1 or 3), with at most {MAX_STORED_VALUES:,} values", _is_image_shape
 )
+DIGEST = Check("32 bytes", lambda value: isinstance(value, bytes) and len(value) == 32)
 LABELS = Check("an array of labels", _is_list_of_labels)
 IMAGE_FORM: dict[str, list[Any]] = {
     "image_shape_in_": [IMAGE_SHAPE],
@@ -208,7 +211,7 @@ def explain_restoring(cls: type) -> Iterator[None]:
 
 def _show(value: Any) -> str:
     """Show a plain value in few words; of others, which may be anything, the type."""
-    if not isinstance(value, str | int | float | tuple | None):
+    if not isinstance(value, str | int | float | tuple | None) or holds_key(value):
         return f"of type {type(value).__name__}"
     try:
         return reprlib.repr(value)

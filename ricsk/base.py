@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from ricsk._estimator import Estimator, ImageTransformerMixin
+from ricsk._secrets import show_object
 from ricsk._state import IMAGE_FORM, IMAGE_SHAPE, explain_restoring
 from ricsk.images import (
     ImageBatch,
@@ -110,7 +111,8 @@ def get_encryptor_tags(encryptor: Any) -> EncryptorTags:
         tags = getattr(get_tags(encryptor), "encryptor_tags", None)
     if tags is None:
         raise TypeError(
-            f"{encryptor!r} is not a ricsk encryptor. If it is inside a pipeline, pass that step."
+            f"{show_object(encryptor)} is not a ricsk encryptor. If it is inside a pipeline, pass "
+            "that step."
         )
     return tags
 

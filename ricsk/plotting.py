@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor
 from ricsk.exceptions import NotSealedError
 from ricsk.images import check_images
@@ -115,8 +116,9 @@ def _make_pictures(encryptor: Any, X: ArrayLike, wrong_key: SecretKey) -> list[t
     """Make what is to be seen of each image: 8-bit pixels, or words where there are none."""
     if not isinstance(encryptor, BaseImageEncryptor):
         raise TypeError(
-            f"{encryptor!r} is not a ricsk encryptor. Give a fitted one, or a dict of them; of a "
-            "Pipeline, the step that encrypts; of a PrivateClassifier, its encryptor_."
+            f"{show_object(encryptor)} is not a ricsk encryptor. Give a fitted one, or a "
+            "dict of them; of a Pipeline, the step that encrypts; of a PrivateClassifier, its "
+            "encryptor_."
         )
     check_is_fitted(encryptor)
     C = encryptor.transform(X)
@@ -228,6 +230,11 @@ def _find_filters(classifier: Any) -> NDArray[np.floating]:
     """Find the weights, as (n_filters, side, side, 3), grey ones repeated."""
     while isinstance(classifier, FrozenEstimator):
         classifier = classifier.estimator
+    if not hasattr(classifier, "fit"):
+        raise TypeError(
+            f"classifier={show_object(classifier)} is not a classifier. Give a fitted one, such as "
+            "a ConvMixerClassifier."
+        )
     check_is_fitted(classifier)
     # A PrivateClassifier has the classifier inside.
     name = type(classifier).__name__

@@ -30,9 +30,11 @@ from ricsk import (
     TransformationNetworkEncryptor,
     ViTClassifier,
 )
+from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.exceptions import KeyReferenceError, SmallKeySpaceWarning, StateError
 from ricsk.images import ValueRange
 from ricsk.keys import allow_references
+from ricsk.nae import ClassTemplates
 from ricsk.pixelmap import PixelMap
 from tests.instances import (
     CLASSIFIERS,
@@ -50,6 +52,9 @@ X = rng.integers(0, 128, (40, 8, 8, 3), dtype=np.uint8)
 X[20:] += 128
 Y = np.repeat(["dark", "light"], 20)
 SMALL = X[:, :4, :4]
+
+
+SEALED = [each for each in GUIDED_ENCRYPTORS if isinstance(each, SealedEncryptor)]
 
 
 def load(cls, state):
@@ -115,11 +120,19 @@ def sealed():
     return SealedEncryptor(KEY, LogisticRegression()).fit(SMALL, Y)
 
 
+def make_ric():
+    return RICEncryptor(KEY, LogisticRegression(C=1e-4), alpha=0.9)
+
+
+@pytest.fixture(scope="module")
+def published():
+    encryptor = PublishedRICEncryptor(KEY, LogisticRegression(C=1e-4), epochs=1, alpha=0.9)
+    return encryptor.fit(X, Y)
+
+
 @pytest.fixture(scope="module")
 def ric():
-    return RICEncryptor(KEY, LogisticRegression(), nonce="fixed", alpha=0.95, amplitude=1.0).fit(
-        SMALL, Y
-    )
+    return make_ric().fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +145,22 @@ def transformation():
 
 @pytest.mark.parametrize(
     "estimator",
-    [*ENCRYPTORS, *GUIDED_ENCRYPTORS, *KEYLESS_ENCRYPTORS, *CODECS, *CLASSIFIERS[:5]],
+    [*ENCRYPTORS, *SEALED, *KEYLESS_ENCRYPTORS, *CODECS, *CLASSIFIERS[:5]],
     ids=lambda e: str(e)[:60],
 )
 def test_every_stored_attribute_says_what_it_may_be(estimator):
     """A new fitted attribute belongs into `_state_constraints`, or has the name of a parameter."""
     if isinstance(estimator, CNNClassifier) or hasattr(estimator, "epochs"):
         estimator = clone(estimator).set_params(epochs=1)
-    fitted = clone(estimator).fit(SMALL, Y)
+    check_declared(clone(estimator).fit(SMALL, Y))
+
+
+def test_every_stored_attribute_of_ric_says_what_it_may_be(ric, published):
+    for fitted in (ric, published):
+        check_declared(fitted)
+
+
+def check_declared(fitted):
     known = {f"{name}_" for name in fitted.get_params(deep=False)}
     known |= set(fitted.get_params(deep=False)) | set(fitted._state_constraints)
     known |= {"_ricsk_version", "_ricsk_state", "weights_"}
@@ -275,7 +296,9 @@ def test_no_fit_learns_such_a_value(etc, name, values):
         "nonce_": ["fixed", None],
         "codec_": ["bmp", None],
         "appearance_": [3],
-        "patterns_": [np.zeros(3), "none"],
+        "templates_": [np.zeros(3), "none", "lazy", None],
+        "context_": [b"", b"another", 3],
+        "classifier_digest_": [bytes(32), b"", None],
         "classes_": [3, [], np.zeros((2, 2)), np.zeros(0)],
         "feature_layer_": [7],
     }.items(),
@@ -288,17 +311,51 @@ def test_no_sealed_encryptor_learns_such_a_value(sealed, name, values):
 @pytest.mark.parametrize(
     ("name", "values"),
     {
-        "alpha_": [0.0, 1.0, -1, float("nan"), "0.5"],
+        "alpha_": [0.0, 1.0, -1, 0.5, float("nan"), "0.5"],
         "kappa_": [-1.0, float("nan")],
-        "nonce_": ["random?", None],
-        "architecture_": ["large", 3],
+        "nonce_": ["random", "random?", None],
+        "context_": [b"", b"another"],
+        "templates_": ["lazy", None],
         "network_weights_": ["", None, b"", b"\xff" * 16],
-        "shows_progress_": [5],
     }.items(),
 )
 def test_no_ric_encryptor_learns_such_a_value(ric, name, values):
     for value in values:
         assert_refused(ric, **{name: value})
+
+
+def test_templates_are_ciphertexts(ric, sealed):
+    for fitted in (ric, sealed):
+        one = np.zeros(fitted.ciphertext_shape_, np.uint8)
+        assert load(
+            type(fitted), {**fitted.__getstate__(), "templates_": ClassTemplates(levels={1: one})}
+        )
+        for templates in (
+            ClassTemplates(max_bytes=2**40),
+            ClassTemplates(levels={2: one}),
+            ClassTemplates(levels={-1: one}),
+            ClassTemplates(levels={"dark": one}),
+            ClassTemplates(levels={0: one[1:]}),
+            ClassTemplates(levels={0: one.astype(float)}),
+            ClassTemplates(levels={0: "template"}),
+        ):
+            with pytest.raises(StateError, match="templates"):
+                load(type(fitted), {**fitted.__getstate__(), "templates_": templates})
+
+
+def test_searches_are_neither_endless_nor_begun_on_loading(published):
+    key_id = published.key_.key_id
+    for passes in (
+        {},
+        {"0" * 16: published.passes_[key_id]},
+        {key_id: [0, 0]},
+        {key_id: np.zeros(3, int)},
+        {key_id: np.full(2, 10**9)},
+        {key_id: np.full(2, -5)},
+        {key_id: np.zeros(2)},
+    ):
+        with pytest.raises(StateError, match="passes_"):
+            load(type(published), {**published.__getstate__(), "passes_": passes})
 
 
 # Networks
@@ -379,10 +436,9 @@ def test_networks_do_not_come_as_objects(cnn, transformation):
 
 
 def test_no_method_of_a_value_is_hidden(etc, sealed):
-    patterns = sealed.__getstate__()["patterns_"]
-    hidden = object.__new__(type(patterns))
-    vars(hidden).update(vars(patterns), apply=FunctionTransformer().fit(X).transform)
-    assert_refused(sealed, match="patterns_", patterns_=hidden)
+    templates = ClassTemplates()
+    vars(templates)["get"] = FunctionTransformer().fit(X).transform
+    assert_refused(sealed, match="templates_", templates_=templates)
     value_range = ValueRange(0.0, 1.0)
     vars(value_range)["to_uint8"] = FunctionTransformer().fit(X).transform
     assert_refused(etc, match="value_range_", value_range_=value_range)
@@ -404,12 +460,13 @@ def test_a_key_is_not_bound_by_a_file(saved):
     with pytest.warns(SmallKeySpaceWarning):
         fitted = idle.fit(X)
     assert (fitted.transform(X) == X).all()
-    for estimator in (fitted, idle, PrivateClassifier(fitted, LogisticRegression())):
+    for estimator in (fitted, clone(idle), PrivateClassifier(fitted, LogisticRegression())):
         data = skops.io.dumps(estimator)
         with pytest.raises(KeyReferenceError, match=saved.key_id):
             open_skops(data)
-        is_fitted = estimator is not idle
+        is_fitted = not isinstance(estimator, EtCEncryptor) or hasattr(estimator, "scheme_")
         with allow_references(saved), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             assert isinstance(open_skops(data), type(estimator))
         assert ["hides nothing" in str(warning.message) for warning in warned] == [True] * is_fitted
 

@@ -12,6 +12,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ricsk._estimator import Estimator
+from ricsk._secrets import show_object
 from ricsk._state import IMAGE_SHAPE
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError
@@ -246,8 +247,8 @@ class BaseAttack(Estimator):
         """
         if not isinstance(encryptor, BaseImageEncryptor):
             raise TypeError(
-                f"encryptor={encryptor!r} is not a ricsk encryptor. If it is inside a pipeline, "
-                "pass that step."
+                f"encryptor={show_object(encryptor)} is not a ricsk encryptor. If it is "
+                "inside a pipeline, pass that step."
             )
         check_is_fitted(encryptor)
         keyless = self.adversary.keys != "same" and not get_encryptor_tags(encryptor).keyed

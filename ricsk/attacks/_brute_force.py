@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
+from ricsk._secrets import show_object
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.keys import KeyedMixin, KeyParameter, SecretKey, UnusableKey
@@ -132,7 +133,9 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
             rng = check_random_state(self.random_state)
             keys = [SecretKey(rng.bytes(32)) for _ in range(int(keys))]
         if not isinstance(keys, list | tuple):
-            raise TypeError(f"keys={keys!r}: expected a list of keys, or how many to draw.")
+            raise TypeError(
+                f"keys={show_object(keys)}: expected a list of keys, or how many to draw."
+            )
         if not keys:
             raise ValueError("keys is empty: expected at least one key, or how many to draw.")
         sample = ciphertexts[: self.n_images]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.images import ImageBatch, check_images, flattened_for, validate_images
 from ricsk.keys import SecretKey
@@ -43,8 +44,8 @@ class Challenger:
     ) -> None:
         if not isinstance(encryptor, BaseImageEncryptor):
             raise TypeError(
-                f"encryptor={encryptor!r} is not a ricsk encryptor of images to images. If it is "
-                "inside a pipeline, pass that step."
+                f"encryptor={show_object(encryptor)} is not a ricsk encryptor of images to images. "
+                "If it is inside a pipeline, pass that step."
             )
         check_is_fitted(encryptor)
         batch = validate_images(encryptor, images, reset=False)

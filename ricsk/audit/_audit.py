@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
+from ricsk._secrets import show_object, show_value
 from ricsk._version import __version__
 from ricsk.attacks import BaseAttack, DisclosureBaseline, LabelOnlyBaseline
 from ricsk.audit._default_attacks import default_attacks
@@ -287,12 +288,14 @@ def _find_disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
 def _check_attacks(attacks: Any) -> None:
     if isinstance(attacks, str):
         if attacks != "default":
-            raise ValueError(f"attacks={attacks!r}: expected 'default' or a list of attacks.")
+            raise ValueError(
+                f"attacks={show_value(attacks)}: expected 'default' or a list of attacks."
+            )
         return
     for attack in attacks:
         if not isinstance(attack, BaseAttack):
             raise TypeError(
-                f"{attack!r} is not an attack. Pass instances, such as [LinearAttack()]."
+                f"{show_object(attack)} is not an attack. Pass instances, such as [LinearAttack()]."
             )
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor
 
 __all__ = ["describe_estimator", "encryptors_by_name", "unique_names"]
@@ -95,6 +96,6 @@ def encryptors_by_name(encryptors: Any) -> dict[str, BaseImageEncryptor]:
 def _check(encryptor: Any) -> None:
     if not isinstance(encryptor, BaseImageEncryptor):
         raise TypeError(
-            f"{encryptor!r} is not a ricsk encryptor. If it is inside a pipeline or a "
+            f"{show_object(encryptor)} is not a ricsk encryptor. If it is inside a pipeline or a "
             "PrivateClassifier, pass that part."
         )

@@ -38,7 +38,7 @@ class AdaptNetClassifier(TorchClassifier):
     adaptation : {"ele", "le", "tanaka"}, optional
         "ele" has weights for each block and can undo a permutation of blocks, for
         ``LearnableEncryptor(per_block_keys=True, scramble_blocks=True)``; "le", and "tanaka" from
-        the code of [1]_, treat all blocks alike. None is no adaptation, for comparison.
+        the code of [1]_, treat all blocks alike. None leaves the adaptation out, for comparison.
     backbone : {"shakepyramid", "cnn"}
         What reads the adapted image: a ShakePyramidNet [3]_, or the quicker network of
         `CNNClassifier`.

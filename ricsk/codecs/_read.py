@@ -58,7 +58,7 @@ def read_image(
     formats: Sequence[str] = tuple(_SUFFIXES),
     expected_size: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
-    """Read an image file, whoever made it.
+    """Read an image file, whatever program made it.
 
     Parameters
     ----------

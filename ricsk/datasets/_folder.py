@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ricsk._secrets import show_value
 from ricsk.codecs import IMAGE_SUFFIXES, read_image, read_size
 from ricsk.datasets._resize import check_size, crop_and_resize
 
@@ -113,13 +114,17 @@ def load_folder(
 
 def _check_path(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path={path!r}: expected the path of a folder, a str or a Path.")
+        raise TypeError(f"path={show_value(path)}: expected the path of a folder, a str or a Path.")
     root = Path(path)
     if root.is_dir():
         return root
     if root.exists():
-        raise FileNotFoundError(f"{str(root)!r} is not a folder. Give the path of a folder.")
-    raise FileNotFoundError(f"there is no folder {str(root)!r}. Give the path of a folder.")
+        raise FileNotFoundError(
+            f"{show_value(str(root))} is not a folder. Give the path of a folder."
+        )
+    raise FileNotFoundError(
+        f"there is no folder {show_value(str(root))}. Give the path of a folder."
+    )
 
 
 def _find_images(root: Path) -> tuple[list[Path], list[Path]]:

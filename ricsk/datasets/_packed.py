@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
+from ricsk._secrets import show_value
 from ricsk.codecs import read_image, read_size
 
 __all__ = ["load_packed"]
@@ -130,7 +131,9 @@ def load_packed(
 
 def _find_pack(path: str | os.PathLike[str], name: str, split: str) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path={path!r}: expected the folder of the packs, a str or a Path.")
+        raise TypeError(
+            f"path={show_value(path)}: expected the folder of the packs, a str or a Path."
+        )
     folder = Path(path)
     file = folder / f"{name}_jpeg_{split}.npz"
     if not file.is_file():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ricsk._secrets import show_value
 from ricsk.codecs import MAX_PIXELS
 
 __all__ = ["check_size", "crop_and_resize"]
@@ -25,11 +26,11 @@ def check_size(size: tuple[int, int] | None) -> None:
         )
     ):
         raise ValueError(
-            f"size={size!r}: expected a tuple (height, width) of two positive integers, or None to "
-            "leave the images as they are."
+            f"size={show_value(size)}: expected a tuple (height, width) of two positive integers, "
+            "or None to leave the images as they are."
         )
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"size={size!r}: expected at most {MAX_PIXELS:,} pixels in all.")
+        raise ValueError(f"size={show_value(size)}: expected at most {MAX_PIXELS:,} pixels in all.")
 
 
 def crop_and_resize(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
     from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
-    from ricsk.encryptors.ric import RICEncryptor
+    from ricsk.encryptors.ric import PublishedRICEncryptor, RICEncryptor
     from ricsk.encryptors.sealed import SealedEncryptor, unseal
     from ricsk.encryptors.transformation import TransformationNetworkEncryptor
 
@@ -17,6 +17,7 @@ __all__ = [
     "EtCEncryptor",
     "LearnableEncryptor",
     "PixelEncryptor",
+    "PublishedRICEncryptor",
     "RICEncryptor",
     "SealedEncryptor",
     "TransformationNetworkEncryptor",
@@ -25,7 +26,7 @@ __all__ = [
 
 _HOMES = {
     "perceptual": ("EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"),
-    "ric": ("RICEncryptor",),
+    "ric": ("PublishedRICEncryptor", "RICEncryptor"),
     "sealed": ("SealedEncryptor", "unseal"),
     "transformation": ("TransformationNetworkEncryptor",),
 }

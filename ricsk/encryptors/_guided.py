@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import hashlib
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +14,24 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from ricsk._state import LABELS
+from ricsk._secrets import show_object
+from ricsk._state import DIGEST, LABELS, exactly
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
-from ricsk.nae import Reader
+from ricsk.nae import ClassTemplates, Reader
 
-__all__ = ["GuidedEncryptor"]
+__all__ = ["GuidedEncryptor", "spread_indices"]
+
+# How many images of `fit` the classifier is examined on, and their values at a time.
+_MAX_EXAMINED, _CHUNK_VALUES = 500, 1 << 19
+# Margins that queries find in a reasonable time: they are differences of probabilities, mostly.
+_MAX_QUERY_KAPPA = 0.1
+
+
+def spread_indices(n: int, most: int) -> NDArray[np.int64]:
+    """Choose some of n images, spread over all, because images are often sorted by class."""
+    return np.linspace(0, n - 1, min(n, most)).astype(int)
 
 
 class GuidedEncryptor(BaseImageEncryptor):
@@ -30,6 +43,8 @@ class GuidedEncryptor(BaseImageEncryptor):
         The fitted classifier.
     classes_ : ndarray
         Its labels.
+    classifier_digest_ : bytes
+        A digest of what the classifier says of images of `fit`. Public.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -39,23 +54,24 @@ class GuidedEncryptor(BaseImageEncryptor):
     _state_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseImageEncryptor._state_constraints,
         "classes_": [LABELS],
+        "classifier_digest_": [DIGEST],
         "feature_layer_": [str, None],
+        "templates_": [exactly(ClassTemplates)],
+        "context_": [bytes],
     }
     _derived = frozenset({"_reader"})
 
     classifier: Any
+    kappa_: float
     classifier_: Any
     classes_: NDArray[Any]
+    classifier_digest_: bytes
     feature_layer_: str | None
-    _reader: Reader
 
     def _fit_classifier(
         self, batch: ImageBatch, y: ArrayLike | None, feature_layer: str | None = None
     ) -> None:
-        """Fit the classifier, or a small network; one that is frozen stays as it is.
-
-        Sets `_reader`, by which everything else asks the classifier.
-        """
+        """Fit the classifier, or a small network; one that is frozen stays as it is."""
         given = CNNClassifier(random_state=0) if self.classifier is None else self.classifier
         _check_classifier(given)
         self.classifier_ = clone(given)
@@ -73,9 +89,50 @@ class GuidedEncryptor(BaseImageEncryptor):
             self.classifier_.fit(X, y)
         self.classes_ = np.asarray(self.classifier_.classes_)
         self.feature_layer_ = feature_layer
-        self._reader = self._make_reader()
+        self.__dict__.pop("_reader", None)
 
-    def _make_reader(self) -> Reader:
+    def _check_state(self) -> None:
+        super()._check_state()
+        templates = vars(self).get("templates_")
+        if templates is None:
+            return
+        if templates.max_bytes != ClassTemplates().max_bytes:
+            raise ValueError("its templates may take another number of bytes than those of fit")
+        for label, levels in templates.levels.items():
+            if label not in range(len(self.classes_)) or not (
+                type(levels) is np.ndarray
+                and levels.dtype == np.uint8
+                and levels.shape == self.ciphertext_shape_
+            ):
+                raise ValueError(f"its templates are not ciphertexts of {self.ciphertext_shape_}")
+
+    def _examine(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Measure margins of plain images, and keep a digest of what the classifier says of them.
+
+        The digest stands for the classifier in the contexts of streams, so that no stream serves
+        two of them.
+        """
+        chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
+        size = max(1, _CHUNK_VALUES // chosen[0].size)
+        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        labels = [self._reader.predict(part) for part in parts]
+        margins = np.concatenate(
+            [self._reader.margins(*pair) for pair in zip(parts, labels, strict=True)]
+        )
+        answers = np.concatenate(labels).astype("<i8").tobytes() + margins.astype("<f8").tobytes()
+        self.classifier_digest_ = hashlib.sha256(answers).digest()
+        return margins
+
+    def _choose_kappa(self, given: float | Literal["auto"], margins: NDArray[np.float64]) -> float:
+        """Choose a margin that half of the plain images have twice, if none is given."""
+        if given != "auto":
+            return float(given)
+        kappa = max(float(np.median(margins)) / 2, 0.0)
+        return kappa if self._reader.view is not None else min(kappa, _MAX_QUERY_KAPPA)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        """By which everything asks the classifier: made on first use, as opening needs none."""
         height, width, channels = self.ciphertext_shape_
         form = ImageForm(self.input_ndim_, np.dtype(self.input_dtype_))
         return Reader(
@@ -85,10 +142,6 @@ class GuidedEncryptor(BaseImageEncryptor):
             (height, width, channels),
             self.feature_layer_,
         )
-
-    def _restore(self) -> None:
-        self._reader = self._make_reader()
-        super()._restore()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -106,9 +159,9 @@ def _check_classifier(classifier: Any) -> None:
     kind = next((name for name, is_kind in kinds.items() if is_kind(classifier)), None)
     if kind or not (is_classifier(classifier) or hasattr(classifier, "classes_")):
         raise TypeError(
-            f"classifier={classifier!r} is {kind or 'not a classifier'}; expected a classifier, "
-            "which predicts one of its classes_. Give one, or leave classifier out for a small "
-            "network."
+            f"classifier={show_object(classifier)} is {kind or 'not a classifier'}; expected a "
+            "classifier, which predicts one of its classes_. Give one, or leave classifier out for "
+            "a small network."
         )
     if hasattr(classifier, "classes_") or not isinstance(classifier, FrozenEstimator):
         return

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, validate_data
 
+from ricsk._secrets import show_value
 from ricsk.images._batch import ImageBatch, ImageShape, describe
 from ricsk.images._foreign import as_table, explain
 
@@ -205,7 +206,7 @@ def _full_shape(image_shape: tuple[int, ...]) -> ImageShape:
         shape = (*shape, 1)
     if len(shape) != 3 or any(side < 1 for side in shape) or shape[-1] not in (1, 3):
         raise ValueError(
-            f"image_shape={image_shape!r}: expected (height, width) or (height, width, channels) "
-            "with 1 or 3 channels."
+            f"image_shape={show_value(image_shape)}: expected (height, width) or (height, width, "
+            "channels) with 1 or 3 channels."
         )
     return shape

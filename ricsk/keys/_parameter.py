@@ -4,13 +4,12 @@ import math
 import os
 from typing import Any, Self
 
+from ricsk._secrets import MIN_SECRET, RAW_TYPES
 from ricsk.keys._paths import KeyPath, StoredPath
-from ricsk.keys._secret_key import RAW_TYPES, SecretKey, find_key_fault
+from ricsk.keys._secret_key import SecretKey, find_key_fault
 from ricsk.keys._unusable import UnusableKey
 
 __all__ = ["KeyParameter", "KeyedMixin"]
-
-MIN_SECRET = 12
 
 
 class KeyParameter:

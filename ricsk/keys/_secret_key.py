@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ricsk._secrets import RAW_TYPES
 from ricsk.exceptions import KeyFileError, KeyReferenceError, StateError, WrongKeyError
 from ricsk.keys._arguments import check_bytes, check_int, check_purpose
 from ricsk.keys._file import find_location_fault, find_path_fault, read_text, write_new
@@ -22,9 +23,7 @@ from ricsk.keys._paths import StoredPath
 from ricsk.keys._text import KEY_BYTES, format_file, format_line, looks_like_key, scan
 from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["RAW_TYPES", "SecretKey", "allow_references", "find_key_fault"]
-
-RAW_TYPES = (bytes, bytearray, memoryview)
+__all__ = ["SecretKey", "allow_references", "find_key_fault"]
 
 _SALT_BYTES = 16
 _REFERENCES = ("file", "environment")

@@ -7,13 +7,14 @@ import hmac
 import re
 from datetime import UTC, datetime
 
+from ricsk._secrets import KEY_MARK
+
 __all__ = ["KEY_BYTES", "decode", "format_file", "format_line", "looks_like_key", "scan"]
 
 KEY_BYTES = 32
 
-_MARK = "RICSK-KEY-"
 _VERSION = "1"
-_LINE = re.compile(rf"{_MARK}{_VERSION}-([A-Za-z0-9_-]{{48}})(?:\.([0-9a-f]{{32}}))?")
+_LINE = re.compile(rf"{KEY_MARK}{_VERSION}-([A-Za-z0-9_-]{{48}})(?:\.([0-9a-f]{{32}}))?")
 _FILE = """\
 # A secret key of ricsk, made for image encryption.
 # Anyone who can read this file can decrypt what was encrypted with it. Without it, nobody can.
@@ -41,7 +42,7 @@ _ZERO_BYTES: dict[tuple[bool, ...], str] = {
 def format_line(raw: bytes, salt: bytes) -> str:
     """Write a key, and its salt if it was made from a passphrase, as one line of text."""
     body = base64.urlsafe_b64encode(raw + _checksum(raw, salt)).decode()
-    return f"{_MARK}{_VERSION}-{body}" + (f".{salt.hex()}" if salt else "")
+    return f"{KEY_MARK}{_VERSION}-{body}" + (f".{salt.hex()}" if salt else "")
 
 
 def format_file(key_id: str, line: str) -> str:
@@ -51,7 +52,7 @@ def format_file(key_id: str, line: str) -> str:
 
 def looks_like_key(text: str) -> bool:
     """Tell whether there may be a key in a text that was expected to be something else."""
-    return _MARK in text
+    return KEY_MARK in text
 
 
 def decode(content: bytes) -> str:
@@ -89,7 +90,7 @@ def scan(text: str) -> tuple[bytes, bytes] | str:
 
 
 def _describe_fault(lines: list[str]) -> str:
-    marked = [line.startswith(_MARK) for line in lines]
+    marked = [line.startswith(KEY_MARK) for line in lines]
     if not lines:
         return "holds comments, but no key"
     if not any(marked) and any("\ufffd" in line or not line.isprintable() for line in lines):
@@ -100,8 +101,8 @@ def _describe_fault(lines: list[str]) -> str:
     if len(lines) > 1:
         return f"must hold one line with a key, but holds {len(lines)} lines"
     if not any(marked):
-        return f"does not hold a ricsk key, which would start with {_MARK}{_VERSION}-"
-    if not lines[0].startswith(f"{_MARK}{_VERSION}-"):
+        return f"does not hold a ricsk key, which would start with {KEY_MARK}{_VERSION}-"
+    if not lines[0].startswith(f"{KEY_MARK}{_VERSION}-"):
         return "holds a key made by a newer version of ricsk: upgrade ricsk"
     return "holds a damaged key: copy it again from where it was saved"
 

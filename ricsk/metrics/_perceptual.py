@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ricsk._secrets import show_value
 from ricsk.images import describe
 from ricsk.metrics._similarity import UNIT_RANGE, read_pair, scale
 from ricsk.nn import from_pixels, to_tensor
@@ -124,8 +125,8 @@ def lpips(
     FileNotFoundError
         If the weights of the backbone are not where torchvision keeps them.
     ValueError
-        If the shapes differ, floats leave [0, 1], the backbone cannot see images so small, or there
-        is no such backbone.
+        If the shapes differ, floats leave [0, 1], the images are too small for the backbone, or
+        `net` is not the name of one.
 
     References
     ----------
@@ -141,7 +142,9 @@ def lpips(
         lpips(X, reconstructions).mean()
     """
     if net not in _BACKBONES:
-        raise ValueError(f"net={net!r} is not a backbone of LPIPS; expected 'alex' or 'vgg'.")
+        raise ValueError(
+            f"net={show_value(net)} is not a backbone of LPIPS; expected 'alex' or 'vgg'."
+        )
     try:
         from lpips import LPIPS
     # A torchvision that does not fit the torch in use fails with a RuntimeError.

@@ -15,6 +15,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 
+from ricsk._secrets import show_object
 from ricsk.exceptions import NoViewError
 
 __all__ = ["VotingHead", "affine_step", "build_head"]
@@ -84,7 +85,7 @@ def build_head(classifier: Any) -> tuple[nn.Module, bool]:
     elif hasattr(classifier, "coef_") and hasattr(classifier, "decision_function"):
         return _linear_head(classifier)
     raise NoViewError(
-        f"there is no exact view of {classifier!r}. Treat it as a black box, by "
+        f"there is no exact view of {show_object(classifier)}. Treat it as a black box, by "
         "find_noise_by_queries."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,6 @@ class Reader:
         self._index = {label: i for i, label in enumerate(self.classes.tolist())}
         self._layout: _Layout = self._find_layout()
         self.view = self.make_view()
-        self._single: ClassifierView | None = None
         if self.view is None and _score_method(classifier) is None:
             raise ValueError(
                 f"{self._name} says labels alone, by which nothing can be searched for. Take a "
@@ -117,6 +117,13 @@ class Reader:
         except (ValueError, TypeError, RuntimeError, IndexError):
             return None  # a module that does not compute in double precision, on the processor
         return view
+
+    @cached_property
+    def single_view(self) -> ClassifierView:
+        """The view in single precision: quicker, and exact enough away from a threshold."""
+        assert self.view is not None
+        with torch.inference_mode(False):  # for gradients, too
+            return copy.deepcopy(self.view).float()
 
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.
@@ -256,12 +263,9 @@ class Reader:
         """
         if self.view is None:
             return _margins(self.scores(pixels, form), labels)
-        if self._single is None:
-            # a view of single precision is quicker, and exact enough away from a threshold
-            self._single = copy.deepcopy(self.view).float()
         with torch.inference_mode():
             levels = torch.from_numpy(self._levels(pixels).astype(np.float32))
-            found = self._single.margins(levels, torch.from_numpy(labels))
+            found = self.single_view.margins(levels, torch.from_numpy(labels))
         return found.double().numpy()
 
     def check(self, levels: NDArray[np.uint8], match: Match = "label") -> None:

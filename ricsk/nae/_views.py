@@ -14,6 +14,7 @@ from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ricsk._secrets import show_object
 from ricsk.exceptions import NoViewError
 from ricsk.nae._estimators import VotingHead, affine_step, build_head
 
@@ -245,7 +246,7 @@ def view_classifier(
     """
     steps = _steps(classifier)
     if not steps:
-        raise NoViewError(f"{classifier!r} does not hold a classifier.")
+        raise NoViewError(f"{show_object(classifier)} does not hold a classifier.")
     *earlier, last = steps
     if not isinstance(last, nn.Module) and not hasattr(last, "classes_"):
         check_is_fitted(last)
@@ -322,7 +323,8 @@ def _steps(estimator: Any) -> list[Any]:
         return _steps(estimator.estimator)
     if isinstance(estimator, Pipeline):
         return [part for _, step in estimator.steps for part in _steps(step)]
-    return [] if estimator is None or isinstance(estimator, str) else [estimator]
+    is_step = isinstance(estimator, nn.Module) or hasattr(estimator, "fit")
+    return [estimator] if is_step or hasattr(estimator, "predict") else []
 
 
 class _KeepDouble(TorchFunctionMode):

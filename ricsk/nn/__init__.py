@@ -1,4 +1,4 @@
-"""Networks in torch alone, by name; the classifiers around them are in `ricsk.classifiers`."""
+"""Networks in plain torch, by name; the classifiers around them are in `ricsk.classifiers`."""
 
 import ricsk._threads  # noqa: F401 (by which a forked process can go on computing)
 from ricsk._publish import publish

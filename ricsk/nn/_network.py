@@ -1,4 +1,4 @@
-"""What every network is: features of an image, and a linear head on them."""
+"""The base of all networks: features of an image, and a linear head on them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ImageNetwork(nn.Module):
         return self.head(self.forward_features(x))
 
     def forward_with_penalty(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the logits, and what training is to add to the loss.
+        """Compute the logits, and a term that training adds to the loss.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class ImageNetwork(nn.Module):
         -------
         logits : Tensor of shape (n, n_classes)
         penalty : Tensor of shape ()
-            Zero, unless a network wants something else.
+            Zero, unless a network overrides this method.
         """
         return self(x), x.new_zeros(())
 
@@ -73,7 +73,7 @@ class ImageNetwork(nn.Module):
 
 
 def check_patch_size(image_shape: tuple[int, int, int], patch_size: int) -> None:
-    """Refuse images that do not fall into whole square patches.
+    """Refuse images that cannot be cut into whole square patches.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def check_patch_size(image_shape: tuple[int, int, int], patch_size: int) -> None
     Raises
     ------
     ValueError
-        Naming the nearest sizes that would do.
+        If they cannot. It names the nearest sizes that can.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From pixels, as people have them, to what networks compute with, and back."""
+"""From pixels, as users have them, to the tensors that networks take, and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["from_pixels", "to_pixels", "to_tensor"]
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """Turn an array into a tensor, and copy it where torch could not share its memory.
+    """Turn an array into a tensor, and copy it where torch cannot share its memory.
 
-    So it may be a view in any order, read-only, memory-mapped or of another byte order.
+    The array may be a view in any order, read-only, memory-mapped or of another byte order.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
     tensor([2., 1., 0.])
     """
     native = np.asarray(array, array.dtype.newbyteorder("="))
-    # To NumPy an array is contiguous that goes backwards along an axis of one entry, not to torch.
+    # NumPy, unlike torch, calls an array contiguous that goes backwards along an axis of length 1.
     shared = native.flags.carray and min(native.strides, default=0) >= 0
     return torch.from_numpy(native if shared else native.copy(order="C"))
 
@@ -51,7 +51,7 @@ def from_pixels(pixels: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, channels, height, width)
-        float32 from uint8; floats stay of their type.
+        float32 from uint8; floats keep their type.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def to_pixels(images: Tensor) -> Tensor:
     Parameters
     ----------
     images : Tensor of shape (n, channels, height, width)
-        Floats; those outside of [0, 1] become black or white.
+        Floats; values outside [0, 1] become black or white.
 
     Returns
     -------

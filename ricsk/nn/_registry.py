@@ -49,7 +49,7 @@ def register(name: str) -> Callable[[_Network], _Network]:
     def add(network: _Network) -> _Network:
         if name in _NETWORKS:
             raise ValueError(
-                f"the name {name!r} belongs to {_NETWORKS[name].__qualname__} already; register "
+                f"the name {name!r} already belongs to {_NETWORKS[name].__qualname__}; register "
                 f"{network.__qualname__} under another one."
             )
         _NETWORKS[name] = network
@@ -76,7 +76,7 @@ def build(name: str, **config: Any) -> ImageNetwork:
     Raises
     ------
     ValueError
-        If there is no such network, or it cannot take images of that shape.
+        If the name is unknown, or the network cannot take images of that shape.
 
     Examples
     --------
@@ -85,7 +85,9 @@ def build(name: str, **config: Any) -> ImageNetwork:
     10
     """
     if name not in _NETWORKS:
-        raise ValueError(f"there is no network {name!r}; expected one of {', '.join(names())}.")
+        raise ValueError(
+            f"there is no network named {name!r}; expected one of {', '.join(names())}."
+        )
     return _NETWORKS[name](**config)
 
 

@@ -1,4 +1,4 @@
-"""Adaptation networks: what is put before a network that is to read encrypted blocks."""
+"""Adaptation networks: layers before a network that reads encrypted blocks."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _N_SMOOTH = 3
 class AdaptNet(ImageNetwork):
     r"""A network behind an adaptation network, which reads encrypted images block by block.
 
-    The adaptation network makes as many values of each block as the image that follows has there,
-    and puts them in their places. "tanaka" [1]_ and "le" do the same to all blocks. "ele" [2]_ has
+    The adaptation network turns each block of the image into a block with 16 or 32 channels, at the
+    same place. "tanaka" [1]_ and "le" do the same to all blocks. "ele" [2]_ has
     weights for each block, and mixes the N blocks by a matrix U, so that it can undo their
     permutation; training adds to its loss
 
     .. math:: 10^{-3} L_U + 0.1\, L_s, \qquad
         L_U = \frac{1}{N^2} \sum_{u} (\|u\|_1 - \|u\|_2)
 
-    where u goes over the rows and the columns of U, so that permutations with any factors have the
-    least :math:`L_U`, and :math:`L_s` is the sum of squared differences of neighbouring values in
+    where u runs over the rows and the columns of U, so that :math:`L_U` is least for permutations
+    with any factors, and :math:`L_s` is the sum of squared differences of neighbouring values in
     the first 3 of 16 channels, divided by the number of values.
 
     Parameters
@@ -46,7 +46,7 @@ class AdaptNet(ImageNetwork):
     n_classes : int
         Number of logits.
     adaptation : {"tanaka", "le", "ele"}, optional
-        Which adaptation network. None lets the backbone read the image itself.
+        The kind of adaptation network. With None, the backbone reads the image itself.
     backbone : str
         The name of the network that follows.
     block_size : int
@@ -246,7 +246,7 @@ def roughness(adapted: Tensor) -> Tensor:
     Parameters
     ----------
     adapted : Tensor of shape (n, 16, height, width)
-        Of its channels the first 3 count.
+        Only the first 3 channels count.
 
     Returns
     -------

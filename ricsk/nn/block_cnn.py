@@ -12,9 +12,9 @@ __all__ = ["BlockCNN"]
 class BlockCNN(nn.Module):
     """The generator of published attacks: the same function of every block of the input.
 
-    A convolution takes each block as a vector, 1 × 1 convolutions follow, and a block comes out in
-    the place of the block that went in. What moves blocks, or treats them differently, it cannot
-    undo.
+    A convolution takes each block as a vector, 1 × 1 convolutions follow, and a block comes out
+    where the block went in. It cannot undo an encryption that moves blocks or treats them
+    differently.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A small residual network, for the processors that everybody has."""
+"""A small residual network, quick enough for processors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["CNN"]
 
 @register("cnn")
 class CNN(ImageNetwork):
-    """A convolution, and a few blocks that pool and then add a residual, as in He et al.
+    """A convolution and a few residual blocks, as in He et al., each with a pooling.
 
-    Every block halves the sides of the image, rounding up, so that images of any size will do, and
+    Every block halves the sides of the image, rounding up, so images may have any size, and
     every block but the first doubles the channels.
 
     Parameters

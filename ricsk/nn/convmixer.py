@@ -14,8 +14,8 @@ __all__ = ["ConvMixer"]
 class ConvMixer(ImageNetwork):
     """ConvMixer of Trockman and Kolter, section 2.
 
-    A convolution embeds the patches; every block then mixes positions by a large depthwise
-    convolution with a shortcut, and channels by a pointwise one, each followed by GELU and batch
+    A convolution embeds the patches; each block then mixes positions with a large depthwise
+    convolution and a shortcut, and channels with a pointwise one, each followed by GELU and batch
     normalization.
 
     Parameters

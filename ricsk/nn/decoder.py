@@ -14,10 +14,10 @@ _INNER_SIDE = 4
 
 
 class Decoder(nn.Module):
-    """A linear layer to a small image, which is doubled and convolved until it is large enough.
+    """A linear layer to a small image, which is upsampled and convolved up to the full size.
 
     The last doubling puts channels into squares of 2 × 2 pixels, as in `UNet`: convolutions at the
-    full size would take longer than all others.
+    full size would take longer than all others together.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class Decoder(nn.Module):
     image_shape : tuple of int
         ``(height, width, channels)`` of the images.
     width : int
-        A half of the channels at half of the size. Each half of that has twice as many, up to four
-        times `width`.
+        Half the number of channels at half the size. With each further halving of the size that
+        number doubles, up to four times `width`.
 
     Examples
     --------

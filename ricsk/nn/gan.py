@@ -1,4 +1,4 @@
-"""Generators and discriminators of attacks that train one against the other."""
+"""Generators and discriminators of adversarial attacks."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class PixelCNN(nn.Module):
 class PlacewiseCNN(nn.Module):
     """The generator of SIA-GAN: a function of its own for every block, then residual blocks.
 
-    What treats every block in its place differently can be undone, what moves blocks further than
-    the convolutions reach cannot.
+    It can undo an encryption that treats each place differently, but not one that moves blocks
+    further than the convolutions reach. The first layer is a locally connected one.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ class PlacewiseCNN(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Tell images from others: convolutions that halve the image, and a linear layer.
+    """Tell real images from generated ones: strided convolutions and a linear layer.
 
     Parameters
     ----------
     image_shape : tuple of int
         ``(height, width, channels)``.
     width : int
-        Channels after the first halving; each further one doubles them.
+        Channels after the first halving; the second doubles them.
 
     Examples
     --------

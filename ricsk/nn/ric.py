@@ -7,23 +7,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LightRIC", "PublishedRIC"]
+__all__ = ["REACH", "LightRIC", "PublishedRIC"]
+
+REACH = 5
+"""By how many pixels, at most, what `LightRIC` computes of a pixel depends on others."""
 
 
 class LightRIC(nn.Module):
-    """Small encoder and decoder that start from the identity and know how strong the mask is.
+    """A small encoder and decoder that start as the identity and know how strong the mask is.
 
-    The encoder adds a learnt correction to the image and stays on [0, 1], so that the mixing weight
-    says how much of the ciphertext is image. The decoder removes the noise that rounding leaves;
-    it is told its size, ``log2(1 / (1 − alpha))``, so that one set of weights serves every `alpha`.
-    Both are convolutions alone, and serve every image size; a grey image goes through them as three
-    equal channels, whose results are averaged.
+    The encoder adds a learnt correction to the image and stays on [0, 1], so the mixing weight
+    says how much of the ciphertext is the image. The decoder removes the noise that rounding
+    leaves; it is given the size, ``log2(1 / (1 − alpha))``, so one set of weights serves every
+    `alpha`. Both are fully convolutional, for images of any size; a grey image goes through them
+    as three equal channels, whose outputs are averaged.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = _corrections(3, width=16, depth=3)
-        self.decoder = _corrections(4, width=32, depth=4)
+        self.encoder = _corrections(3, width=8, depth=3)
+        self.decoder = _corrections(4, width=32, depth=5)
 
     def encode(self, x: Tensor, z: Tensor) -> Tensor:
         """Prepare images for mixing.
@@ -63,8 +66,8 @@ class PublishedRIC(nn.Module):
     """The networks of the RIC paper's code.
 
     Three stacks of convolutions with kernels of 3, 4 and 5 pixels side by side, in the feature
-    extractor, the encoder and the decoder alike; squeeze-and-excitation in the extractor. No batch
-    normalization, and nothing bounds the outputs.
+    extractor, the encoder and the decoder alike; squeeze-and-excitation in the extractor. There is
+    no batch normalization, and the outputs are unbounded.
 
     Parameters
     ----------

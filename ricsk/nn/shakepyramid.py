@@ -15,17 +15,18 @@ __all__ = ["ShakePyramid"]
 
 _FIRST_WIDTH = 16
 _N_STAGES = 3
-_MOST_DROPPED = 0.5
+_MAX_DROPPED = 0.5
 
 
 @register("shakepyramid")
 class ShakePyramid(ImageNetwork):
     """PyramidNet of Han et al. with the ShakeDrop of Yamada et al. in every block.
 
-    Three stages of equally many blocks follow a convolution; the second and the third begin by
-    halving the sides. Each block adds the same number of channels. In training a block's residual
-    is multiplied by a random number from [−1, 1], and its gradient by another one from [0, 1], with
-    a probability that rises linearly to ½ at the last block; in prediction, by the expectation.
+    A convolution is followed by three stages with the same number of blocks; the second and the
+    third begin by halving the sides. Each block adds the same number of channels. In training a
+    block's residual is multiplied by a random number from [−1, 1], and its gradient by another one
+    from [0, 1], with a probability that rises linearly to ½ at the last block; in prediction, by
+    the expectation.
 
     Parameters
     ----------
@@ -67,7 +68,9 @@ class ShakePyramid(ImageNetwork):
     ) -> None:
         per_stage = (depth - 2) // (2 * _N_STAGES)
         if per_stage < 1:
-            raise ValueError(f"depth={depth} leaves no block for each of 3 stages; take 8 or more.")
+            raise ValueError(
+                f"depth={depth} is too small for a block in each of the 3 stages; take 8 or more."
+            )
         n_blocks = _N_STAGES * per_stage
         widths = [_FIRST_WIDTH + round(alpha * block / n_blocks) for block in range(n_blocks + 1)]
         super().__init__(widths[-1], n_classes)
@@ -81,7 +84,7 @@ class ShakePyramid(ImageNetwork):
                     widths[block],
                     widths[block + 1],
                     halves=block > 0 and block % per_stage == 0,
-                    dropped=_MOST_DROPPED * (block + 1) / n_blocks,
+                    dropped=_MAX_DROPPED * (block + 1) / n_blocks,
                 )
                 for block in range(n_blocks)
             )

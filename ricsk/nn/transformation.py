@@ -17,13 +17,13 @@ _STEP = 2 ** (_N_LEVELS - 1)
 class TransformationUNet(nn.Module):
     """The U-Net of Ito et al., whose output has the shape of its input.
 
-    Five levels, of which each has half the sides and twice the channels of the one above. A level
-    is two convolutions of 3×3 with batch normalization and ReLU. Max-pooling leads down;
-    nearest-neighbour enlargement and one more such convolution lead up, where the level's own
-    output is put beside. A convolution of 1×1 and a sigmoid end it.
+    It has five levels; each has half the side lengths and twice the channels of the one above. A
+    level is two 3×3 convolutions with batch normalization and ReLU. Max-pooling leads down;
+    nearest-neighbour upsampling and one more such convolution lead up, where the level's own output
+    is concatenated. A 1×1 convolution and a sigmoid come last.
 
-    Images whose sides are no multiples of 16, or below 32, are continued with their last pixels,
-    and what is too much is cut off again.
+    Images are edge-padded to a multiple of 16 and to at least 32 pixels a side, and cropped
+    afterwards.
 
     Parameters
     ----------

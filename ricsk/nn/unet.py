@@ -1,4 +1,4 @@
-"""A U-Net from images to images, in which every pixel can go to every place."""
+"""A U-Net from images to images in which every pixel can move to every place."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _INNER_SIDE = 8
 class UNet(nn.Module):
     """A U-Net (Ronneberger et al.) around MLP-Mixer layers (Tolstikhin et al.).
 
-    Convolutions alone cannot undo what moves pixels across the image. Here the image is halved
-    until its larger side is at most 8, and there mixer layers connect every place with every other
-    by weights of their own. A gain and an offset for every value of the input let the network treat
-    places differently, as a key does that negates some of them. The first halving puts squares of
-    2 × 2 pixels into channels, which loses nothing and makes a step three times as quick.
+    Convolutions alone cannot undo an encryption that moves pixels across the image. Here the image
+    is halved until its larger side is at most 8; mixer layers then connect every place with every
+    other, with a weight for each pair. A gain and an offset for every value of the input let
+    the network treat places differently, as a key that negates some of them does. The first halving
+    puts squares of 2 × 2 pixels into channels, which loses nothing and makes a step three times as
+    quick.
 
     Parameters
     ----------
     image_shape : tuple of int
         ``(height, width, channels)`` of the input.
     output_shape : tuple of int, optional
-        That of the output; by default the same.
+        The shape of the output; by default that of the input.
     width : int
-        Channels after the first halving. The second doubles them, the third does so again.
+        Channels after the first halving. The second and the third double them.
     n_mixers : int
         Mixer layers at the smallest size.
 

@@ -1,4 +1,4 @@
-"""The first layers of VGG-16, whose outputs say how alike two images are in their details."""
+"""The first layers of VGG-16, whose outputs show how similar two images are in their details."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class VGGFeatures(nn.Module):
 
 
 def load_features(name: str) -> VGGFeatures:
-    """Load a trained feature network, which is not trained any further.
+    """Load a trained feature network, with its weights frozen.
 
     Parameters
     ----------
     name : {"small", "vgg16"}
-        The one that comes with the package; or VGG-16's own, if the user has its weights.
+        "small" comes with the package; "vgg16" needs VGG-16's weights on this machine.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def find_torchvision_weights(name: str) -> Path:
     Parameters
     ----------
     name : str
-        Of torchvision's function that makes the network, for example "vgg16".
+        The name of torchvision's function that makes the network, for example "vgg16".
 
     Raises
     ------
@@ -142,7 +142,7 @@ def find_torchvision_weights(name: str) -> Path:
     if not found:
         raise FileNotFoundError(
             f"there are no weights {name}-*.pth in {folder}. Run torchvision.models.{name}("
-            "weights='IMAGENET1K_V1') once, which downloads them to there, or take what does "
-            "without: features='small' of an encryptor, perceptual_distance of the metrics."
+            "weights='IMAGENET1K_V1') once, which downloads them, or take what does "
+            "without them: features='small' of an encryptor, or perceptual_distance of the metrics."
         )
     return found[0]

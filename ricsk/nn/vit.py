@@ -1,4 +1,4 @@
-"""ViT: patches as the words of a transformer."""
+"""ViT: a transformer with patches as tokens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["ViT"]
 class ViT(ImageNetwork):
     """Vision transformer of Dosovitskiy et al., section 3.1.
 
-    The patches are embedded by a linear map, a class token is put before them, learned positions
-    are added, and pre-norm transformer blocks follow; the class token is what is classified.
+    The patches are embedded by a linear map, a class token is prepended, learned positions are
+    added, and pre-norm transformer blocks follow; the head classifies the class token.
 
-    The sub-modules have the names that timm gives them, so that its weights load.
+    The sub-modules are named as in timm, so its weights can be loaded.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class ViT(ImageNetwork):
         check_patch_size(image_shape, patch_size)
         if dim % n_heads:
             raise ValueError(
-                f"dim={dim} cannot be shared out to n_heads={n_heads}; take a dim that is a "
-                f"multiple of it, such as {-(-dim // n_heads) * n_heads}."
+                f"dim={dim} is not divisible by n_heads={n_heads}; take a multiple of it, "
+                f"such as {-(-dim // n_heads) * n_heads}."
             )
         super().__init__(dim, n_classes)
         height, width, channels = image_shape

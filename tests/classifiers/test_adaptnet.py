@@ -71,7 +71,7 @@ def test_the_penalty_is_trained(monkeypatch):
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"8×10 pixels .* 8×8 and 8×12"):
         clone(TINY["le"]).fit(np.repeat(X, 2, axis=2)[:, :, :10], y)
-    with pytest.raises(ValueError, match="depth=5 leaves no block"):
+    with pytest.raises(ValueError, match="depth=5 is too small for a block"):
         clone(TINY["le"]).set_params(depth=5).fit(X, y)
 
 

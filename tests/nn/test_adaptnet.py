@@ -44,7 +44,7 @@ def test_it_takes_any_size(shape):
 
 
 def test_too_little_depth_is_refused():
-    with pytest.raises(ValueError, match="depth=7 leaves no block"):
+    with pytest.raises(ValueError, match="depth=7 is too small for a block"):
         ShakePyramid((8, 8, 3), 2, depth=7)
 
 

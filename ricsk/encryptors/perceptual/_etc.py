@@ -65,6 +65,8 @@ class EtCScheme(PixelMapScheme):
         As for `EtCEncryptor`.
     """
 
+    name = "etc"
+
     block_size: int = 16
     sub_block_size: int = 16
     permute: bool = True
@@ -108,15 +110,15 @@ class EtCScheme(PixelMapScheme):
         shape = self.ciphertext_shape
         parts = self._cut(np.arange(math.prod(shape)).reshape(shape))
         if self.permute:
-            parts = parts[self.keystream(key, "etc/permute").permutation(self.n_blocks)]
+            parts = parts[self.keystream(key, "permute").permutation(self.n_blocks)]
         if self.n_sub_blocks > 1:
-            order = self.keystream(key, "etc/sub-blocks").permutation(self.n_sub_blocks)
+            order = self.keystream(key, "sub-blocks").permutation(self.n_sub_blocks)
             parts = parts[:, order]
         parts = parts.reshape(-1, *parts.shape[2:])
         if self.rotate:
-            parts = _turn(parts, self._draw(key, "etc/rotate", self._choices.symmetries))
+            parts = _turn(parts, self._draw(key, "rotate", self._choices.symmetries))
         if self.shuffle_channels and shape[-1] == 3:
-            orders = self._draw(key, "etc/channels", self._choices.channel_orders)
+            orders = self._draw(key, "channels", self._choices.channel_orders)
             parts = np.take_along_axis(parts, orders[:, np.newaxis, np.newaxis], axis=3)
         mask = np.zeros_like(parts, dtype=np.uint8)
         if self.negate:
@@ -168,9 +170,9 @@ class EtCScheme(PixelMapScheme):
 
     def _draw_negated(self, key: SecretKey) -> NDArray[np.bool_]:
         if self._choices.negates_half:
-            ranks = self.keystream(key, "etc/negate").permutation(self.n_blocks)
+            ranks = self.keystream(key, "negate").permutation(self.n_blocks)
             return ranks < self.n_blocks // 2
-        return self._draw(key, "etc/negate", (False, True))
+        return self._draw(key, "negate", (False, True))
 
     # Blocks on top of each other are one tall image, which is cut once more.
     @property

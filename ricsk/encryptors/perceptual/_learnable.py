@@ -35,6 +35,8 @@ class LearnableScheme(PixelMapScheme):
         As for `LearnableEncryptor`.
     """
 
+    name = "le"
+
     block_size: int = 4
     per_block_keys: bool = False
     scramble_blocks: bool = False
@@ -63,7 +65,7 @@ class LearnableScheme(PixelMapScheme):
         order, mask = (np.broadcast_to(drawn, nibbles.shape) for drawn in self._draw(key))
         index = np.take_along_axis(nibbles, order, axis=1)
         if self.scramble_blocks:
-            places = self.keystream(key, "le/scramble").permutation(self.n_blocks)
+            places = self.keystream(key, "scramble").permutation(self.n_blocks)
             index, mask = index[places], mask[places]
         return PixelMap(self._paste(index), self._paste(mask), nibbles=True)
 
@@ -79,11 +81,11 @@ class LearnableScheme(PixelMapScheme):
     def _draw(self, key: SecretKey) -> tuple[NDArray[Any], NDArray[Any]]:
         """Draw order and mask of the nibbles, for each block or one for all: (n_draws, n)."""
         n_draws = self.n_blocks if self.per_block_keys else 1
-        order = self.keystream(key, "le/permute").permutations(self.n_nibbles, n_draws)
+        order = self.keystream(key, "permute").permutations(self.n_nibbles, n_draws)
         if self.reversal == "from_key":
             reverse = order > self.n_nibbles // 2
         else:
-            drawn = self.keystream(key, "le/reverse").integers(2, order.size)
+            drawn = self.keystream(key, "reverse").integers(2, order.size)
             reverse = drawn.reshape(order.shape) == 1
         return order, np.where(np.take_along_axis(reverse, order, axis=1) ^ reverse, 15, 0)
 

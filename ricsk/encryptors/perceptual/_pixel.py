@@ -32,6 +32,8 @@ class PixelScheme(PixelMapScheme):
         As for `PixelEncryptor`.
     """
 
+    name = "pe"
+
     shuffle_channels: bool = True
 
     @property
@@ -44,10 +46,10 @@ class PixelScheme(PixelMapScheme):
         height, width, channels = self.image_shape
         index = np.arange(height * width * channels).reshape(-1, channels)
         if self.recolours:
-            drawn = self.keystream(key, "pe/channels").integers(6, height * width)
+            drawn = self.keystream(key, "channels").integers(6, height * width)
             orders = np.array(list(permutations(range(3))))[drawn]
             index = np.take_along_axis(index, orders, axis=1)
-        mask = 255 * self.keystream(key, "pe/negate").integers(2, index.size)
+        mask = 255 * self.keystream(key, "negate").integers(2, index.size)
         return PixelMap(index.ravel(), mask)
 
     def count_bits(self) -> float:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricsk.images import ImageShape
-from ricsk.keys import Keystream, SecretKey
+from ricsk.keys import Keystream, SecretKey, encode_context
 from ricsk.pixelmap import PixelMap
 
 __all__ = ["PixelMapScheme", "log2_factorial"]
 
+_VERSION = 2
+
 
 # Every option of a scheme has a default, for states that were stored before there was the option.
+# One that is added must leave contexts as they were where it has its default.
 @dataclass(frozen=True, kw_only=True)
 class PixelMapScheme(metaclass=ABCMeta):
     """A perceptual scheme with all its options, for images of one shape.
@@ -27,6 +30,7 @@ class PixelMapScheme(metaclass=ABCMeta):
 
     Subclasses are dataclasses that add the scheme's options. They must define
 
+    - `name`: the scheme's, with which the purposes of its streams begin;
     - `make_map`: derive from a key what is done to every image;
     - `count_bits`: count the different maps;
 
@@ -38,6 +42,8 @@ class PixelMapScheme(metaclass=ABCMeta):
     image_shape : tuple of int
         Height, width and channels of the images.
     """
+
+    name: ClassVar[str]
 
     image_shape: ImageShape
 
@@ -87,22 +93,21 @@ class PixelMapScheme(metaclass=ABCMeta):
         """
 
     def keystream(self, key: SecretKey, step: str) -> Keystream:
-        """Derive the randomness of one step: another one for each step and shape.
+        """Derive the randomness of one step: another one for each step and all options.
 
         Parameters
         ----------
         key : SecretKey
             The secret.
         step : str
-            The purpose, such as "etc/permute".
+            What is drawn, such as "permute".
 
         Returns
         -------
         Keystream
         """
-        return key.keystream(
-            step, b"".join(side.to_bytes(4, "little") for side in self.ciphertext_shape)
-        )
+        context = encode_context(self.name, _VERSION, **asdict(self))
+        return key.keystream(f"{self.name}/{step}", context)
 
     def to_ciphertext_shape(self, images: NDArray[Any]) -> NDArray[Any]:
         """Bring images to the shape of ciphertexts, for the map to be applied.

@@ -2,7 +2,8 @@
 
 from ricsk._publish import publish
 from ricsk.encryptors.ric._encryptor import RICEncryptor
+from ricsk.encryptors.ric._published import PublishedRICEncryptor
 
-__all__ = ["RICEncryptor"]
+__all__ = ["PublishedRICEncryptor", "RICEncryptor"]
 
 publish(globals())

@@ -1,4 +1,19 @@
-"""How an image is hidden under a mask, and revealed again when the mask is known."""
+"""How an image is hidden under a pad and a mask, and revealed again with the key.
+
+All is done in whole numbers, which are the same on every machine. The encoder's image is taken in
+sixteenths of a level, and a guard band of g levels is left free below and above the 256 levels, so
+that there are 16 · M values, M = 256 + 2g. The pad k of an image is uniform on them:
+
+    u = (16 · (v + g) + k) mod 16 · M
+
+is uniform, whatever the image v is. The ciphertext is
+
+    y = round((1 − a) · u · 255 / (16 · M) + a · mask)
+
+with a the nearest multiple of 2⁻¹⁶ to α. Rounding moves u by up to half a level, divided by 1 − a,
+and writing the header by up to a level: that is what the guard band is for. Without it, the black
+of an image could come back white.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +24,94 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ricsk.encryptors.ric._training import RIC
+from ricsk.encryptors.ric._networks import Networks
 from ricsk.keys import SecretKey
+from ricsk.nae import Draw, round_through
 
-__all__ = ["Mixing", "Scrambling"]
+__all__ = ["MAX_ALPHA", "Mixing", "draw_mixture", "guard_band"]
+
+MAX_ALPHA = 0.98
+"""The largest weight of the mask: beyond it the guard band is wider than the levels."""
+
+_STEPS = 16
+_ONE = 1 << 16
+
+
+def guard_band(alpha: float) -> int:
+    """Return how many levels are left free on both sides of the 256.
+
+    Rounding and the header move a ciphertext by one level at most. So the largest error of recovery
+    is M / 255 / (1 − alpha) levels, and g is the least number that is as large.
+
+    Parameters
+    ----------
+    alpha : float
+        The weight of the mask, from 0 to `MAX_ALPHA`.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> [guard_band(alpha) for alpha in (0.5, 0.8, 0.9)]
+    [3, 6, 11]
+    """
+    weight = _weight(alpha)
+    return -(-256 * _ONE // (255 * (_ONE - weight) - 2 * _ONE))
+
+
+def draw_mixture(alpha: float) -> Draw:
+    """Return what a template goes through: a mixture with what a pad makes of any image.
+
+    Parameters
+    ----------
+    alpha : float
+        The weight of the mask.
+
+    Returns
+    -------
+    callable
+        See `ricsk.nae.find_template`.
+    """
+
+    def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        u = 255 * torch.rand((n, *template.shape), generator=generator)
+        return round_through((1 - alpha) * u + alpha * round_through(template))
+
+    return draw
 
 
 class Mixing:
-    r"""The mixture :math:`y = (1 - \alpha)\, S(E(x)) + \alpha\, z` of an image x and a mask z.
+    r"""The mixture :math:`y = (1 - \alpha)\, u + \alpha\, z` of a padded image u and a mask z.
 
-    E is an encoder, S scrambles, and a decoder D gives
-    :math:`D(S^{-1}((y - \alpha z) / (1 - \alpha)))`. Any other way to hide an image in a mask, with
-    the same two methods, can stand in this place.
+    See the module's docstring for the numbers. An encoder E prepares the image, and a decoder
+    removes what rounding leaves.
 
     Parameters
     ----------
     key : SecretKey
-        Of the scrambling.
-    network : LightRIC or PublishedRIC
-        Encoder and decoder, in float64.
+        Of the pads.
+    settings : bytes
+        All that changes the scheme, as `ricsk.keys.encode_context` encodes it.
+    networks : Networks
+        Encoder and decoder.
     alpha : float
         The weight of the mask.
-    scramble : bool
-        Whether S permutes and negates values; the identity otherwise.
     """
 
-    def __init__(self, key: SecretKey, network: RIC, alpha: float, scramble: bool) -> None:
-        self.network = network
+    def __init__(self, key: SecretKey, settings: bytes, networks: Networks, alpha: float) -> None:
+        self.key = key
+        self.settings = settings
+        self.networks = networks
         self.alpha = alpha
-        self.scrambling = Scrambling(key) if scramble else None
+        self.guard = guard_band(alpha)
+        self.n_values = _STEPS * (256 + 2 * self.guard)
 
     def hide(
         self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
     ) -> NDArray[np.float64]:
-        """Hide images under masks: eq. (5) of the paper, with the scrambling.
+        """Hide images under pads and masks.
 
         Parameters
         ----------
@@ -56,102 +125,42 @@ class Mixing:
         ndarray of the same shape, float64
             Levels on 0..255, before rounding.
         """
-        with torch.inference_mode():
-            x, z = _to_tensor(levels / 255), _to_tensor(masks / 255)
-            encoded = self.network.encode(x, z).permute(0, 2, 3, 1).numpy()
-        if self.scrambling is not None:
-            encoded = self.scrambling.apply(encoded, nonces)
-        return np.clip((1 - self.alpha) * 255 * encoded + self.alpha * masks, 0, 255)
+        encoded = self.networks.encode(levels)
+        v = np.rint(255 * _STEPS * encoded).astype(np.int64)
+        u = (v + _STEPS * self.guard + self._draw_pads(nonces, levels.shape[1:])) % self.n_values
+        weight = _weight(self.alpha)
+        mixed = (_ONE - weight) * 255 * u + weight * self.n_values * masks.astype(np.int64)
+        return mixed / (_ONE * self.n_values)
 
     def reveal(
-        self, levels: NDArray[np.uint8], masks: NDArray[np.number], nonces: Sequence[bytes]
-    ) -> NDArray[np.float64]:
-        """Take masks off, undo the scrambling and decode: eqs. (9) and (10) of the paper.
+        self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
+    ) -> NDArray[np.float32]:
+        """Take masks and pads off, and decode.
 
         Parameters
         ----------
-        levels : ndarray of shape (n, height, width, channels), uint8
-            Ciphertexts; or a single one, (height, width, channels), for many masks.
-        masks : ndarray of shape (n, height, width, channels)
-            Masks, as levels.
+        levels, masks : ndarray of shape (n, height, width, channels), uint8
+            Ciphertexts and masks.
         nonces : sequence of bytes
             One for each ciphertext.
 
         Returns
         -------
-        ndarray of shape (n, height, width, channels), float64
-            Levels on 0..255, before rounding.
+        ndarray of shape (n, height, width, channels), float32
+            Levels on 0..255 and a little beyond, before rounding.
         """
-        hidden = (levels - self.alpha * masks.astype(np.float64)) / (255 * (1 - self.alpha))
-        if self.scrambling is not None:
-            hidden = self.scrambling.undo(hidden, nonces)
-        with torch.inference_mode():
-            weights = torch.full((len(hidden),), self.alpha, dtype=torch.float64)
-            x = self.network.decode(_to_tensor(hidden), weights)
-        return 255 * x.permute(0, 2, 3, 1).clamp(0, 1).numpy()
+        weight = _weight(self.alpha)
+        mixed = _ONE * levels.astype(np.int64) - weight * masks.astype(np.int64)
+        u = mixed * self.n_values / (255 * (_ONE - weight))
+        padded = (u - self._draw_pads(nonces, levels.shape[1:])) % self.n_values
+        v = np.clip(padded / _STEPS - self.guard, -self.guard, 255 + self.guard)
+        return 255 * self.networks.decode((v / 255).astype(np.float32), self.alpha)
+
+    def _draw_pads(self, nonces: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.int64]:
+        streams = (self.key.keystream("ric/pad", self.settings + nonce) for nonce in nonces)
+        return np.stack([stream.integers(self.n_values, shape) for stream in streams])
 
 
-class Scrambling:
-    """A permutation and negation of all values of an image, drawn from key and nonce.
-
-    Parameters
-    ----------
-    key : SecretKey
-        The key.
-    """
-
-    def __init__(self, key: SecretKey) -> None:
-        self.key = key
-
-    def apply(self, values: NDArray[np.float64], nonces: Sequence[bytes]) -> NDArray[np.float64]:
-        """Scramble images.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n, ...)
-            Values on [0, 1].
-        nonces : sequence of bytes
-            One for each image.
-
-        Returns
-        -------
-        ndarray of the same shape
-        """
-        flat = values.reshape(len(values), -1)
-        order, negated = self._draw(nonces, flat.shape[1])
-        flat = np.take_along_axis(flat, order, axis=1)
-        return np.where(negated, 1 - flat, flat).reshape(values.shape)
-
-    def undo(self, values: NDArray[np.float64], nonces: Sequence[bytes]) -> NDArray[np.float64]:
-        """Undo `apply`.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n, ...)
-            Scrambled values.
-        nonces : sequence of bytes
-            One for each image, or a single one for all.
-
-        Returns
-        -------
-        ndarray of the same shape
-        """
-        flat = values.reshape(len(values), -1)
-        order, negated = self._draw(nonces, flat.shape[1])
-        shown = np.empty_like(flat)
-        np.put_along_axis(shown, order, np.where(negated, 1 - flat, flat), axis=1)
-        return shown.reshape(values.shape)
-
-    def _draw(
-        self, nonces: Sequence[bytes], n_values: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Draw where each value comes from, and whether it is negated, (n, n_values) both."""
-        streams = [self.key.keystream("ric/scramble", nonce) for nonce in nonces]
-        orders = np.stack([stream.permutation(n_values) for stream in streams])
-        signs = np.stack([stream.integers(2, n_values) for stream in streams])
-        return orders, signs == 1
-
-
-def _to_tensor(values: NDArray[np.float64]) -> Tensor:
-    """Make a tensor with the channels first."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1)))
+def _weight(alpha: float) -> int:
+    """Bring a weight to whole parts of 2¹⁶."""
+    return round(alpha * _ONE)

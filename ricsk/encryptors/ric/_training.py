@@ -1,8 +1,6 @@
-"""How the networks of RIC are trained for a classifier."""
+"""How the encoder and decoder that recover images from under a pad are trained."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,88 +8,68 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ricsk.nae import ClassifierView
+from ricsk.encryptors.ric._mixing import guard_band
 from ricsk.nn import from_pixels, to_tensor
-from ricsk.nn.ric import LightRIC, PublishedRIC
+from ricsk.nn.ric import LightRIC
 from ricsk.training import Optimizer, OwnRandomness, check_finite, find_device, train_network
 
-__all__ = ["train"]
-
-RIC = LightRIC | PublishedRIC
-Masks = Callable[[Tensor], Tensor]
-"""From labels, as positions in `classes_`, to masks: levels, (n, height, width, channels)."""
+__all__ = ["hide_and_reveal", "train"]
 
 
-class _EncryptAndRecover(nn.Module):
-    """From images to recovered images and the classifier's margins on the ciphertexts.
+def hide_and_reveal(network: LightRIC | None, x: Tensor, alpha: Tensor) -> Tensor:
+    """Hide images under pad and mask, round to 8 bits, and recover them.
 
-    Rounding to 8 bits is replaced by noise that is uniform over one level.
+    What that adds to the encoder's image does not depend on the image: uniform noise.
+
+    Parameters
+    ----------
+    network : LightRIC or None
+        Encoder and decoder; the identity without.
+    x : Tensor of shape (n, channels, height, width)
+        Images on [0, 1].
+    alpha : Tensor of shape (n,)
+        The weight of each one's mask.
+
+    Returns
+    -------
+    Tensor of shape (n, channels, height, width)
+        On [0, 1] and a little beyond. The noise is of torch's default generator.
     """
+    guards = torch.tensor([guard_band(a) / 255 for a in alpha.tolist()], device=x.device)
+    guards, weights = guards.view(-1, 1, 1, 1), alpha.view(-1, 1, 1, 1)
+    e = x if network is None else network.encode(x, x)
+    noise = (torch.rand_like(x) - 0.5) * (256 / 255 + 2 * guards) / (255 * (1 - weights))
+    u = (e + noise).clamp(-guards, 1 + guards)
+    return u if network is None else network.decode(u, alpha)
 
-    def __init__(
-        self,
-        network: RIC,
-        view: ClassifierView | None,
-        masks: Masks,
-        alpha: float,
-        scramble: bool,
-    ) -> None:
+
+class _HideAndReveal(nn.Module):
+    def __init__(self, network: LightRIC, alpha: float) -> None:
         super().__init__()
         self.network = network
-        # In a tuple, so that the classifier is no part of the module and not trained.
-        self.fixed = view, masks
         self.alpha = alpha
-        self.scramble = scramble
 
-    def forward(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        view, masks = self.fixed
+    def forward(self, pixels: Tensor) -> Tensor:
         x = from_pixels(pixels)
-        z = masks(labels).to(x.device).permute(0, 3, 1, 2) / 255
-        e = self.network.encode(x, z)
-        order = sign = None
-        if self.scramble:
-            order = torch.rand(x.flatten(1).shape, device=x.device).argsort(dim=1)
-            sign = torch.rand(order.shape, device=x.device) < 0.5
-            hidden = e.flatten(1).gather(1, order)
-            e = torch.where(sign, 1 - hidden, hidden).view_as(x)
-        rounding = (torch.rand_like(x) - 0.5) / 255
-        y = ((1 - self.alpha) * e + self.alpha * z + rounding).clamp(0, 1)
-        u = (y - self.alpha * z) / (1 - self.alpha)
-        if order is not None and sign is not None:
-            hidden = u.flatten(1)
-            hidden = torch.where(sign, 1 - hidden, hidden)
-            u = torch.zeros_like(hidden).scatter(1, order, hidden).view_as(x)
-        recovered = self.network.decode(u, torch.full((len(x),), self.alpha, device=x.device))
-        levels = 255 * y.permute(0, 2, 3, 1)
-        margins = labels.new_zeros(0) if view is None else view.margins(levels, labels)
-        return recovered, margins
+        return hide_and_reveal(self.network, x, torch.full((len(x),), self.alpha, device=x.device))
 
 
-class _Loss(nn.Module):
-    """Eq. (11) of the paper: beta · MSE of the images, eq. (12), + the margin loss, eq. (13)."""
+class _RecoveryLoss(nn.Module):
+    """The squared error in units of the noise, so that one learning rate serves every alpha."""
 
-    def __init__(self, beta: float, kappa: float) -> None:
+    def __init__(self, alpha: float) -> None:
         super().__init__()
-        self.beta = beta
-        self.kappa = kappa
+        self.scale = 255 * (1 - alpha)
 
-    def forward(self, output: tuple[Tensor, Tensor], pixels: Tensor) -> Tensor:
-        recovered, margins = output
-        loss = self.beta * nn.functional.mse_loss(recovered, from_pixels(pixels))
-        return loss + (-margins).clamp_min(-self.kappa).mean() if len(margins) else loss
+    def forward(self, recovered: Tensor, pixels: Tensor) -> Tensor:
+        return nn.functional.mse_loss(self.scale * recovered, self.scale * from_pixels(pixels))
 
 
 def train(
-    network: RIC,
+    network: LightRIC,
     pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
     *,
-    view: ClassifierView | None,
-    masks: Masks,
     alpha: float,
-    scramble: bool,
-    beta: float,
-    kappa: float,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -103,18 +81,11 @@ def train(
 
     Parameters
     ----------
-    network : LightRIC or PublishedRIC
+    network : LightRIC
         What is trained.
     pixels : ndarray of uint8, shape (n, height, width, channels)
         Images.
-    labels : ndarray of shape (n,)
-        What the classifier reads in them, as positions in its `classes_`.
-    view : ClassifierView or None
-        What gradients of its margins are taken of, in float32. Without one, only the recovery of
-        the images counts.
-    masks : callable
-        Makes masks for labels. What it draws by torch, it draws from the training's randomness.
-    alpha, scramble, beta, kappa, epochs, batch_size, learning_rate, device, verbose
+    alpha, epochs, batch_size, learning_rate, device, verbose
         As for `RICEncryptor`.
     seed : int
         Of the training.
@@ -129,20 +100,16 @@ def train(
     ValueError
         If there is no such device, or the training diverges.
     """
-    place = find_device(device)
-    if view is not None:
-        view = view.to(place)
     history = train_network(
-        _EncryptAndRecover(network, view, masks, alpha, scramble),
-        _Loss(beta, kappa),
-        TensorDataset(to_tensor(pixels), to_tensor(labels)),
+        _HideAndReveal(network, alpha),
+        _RecoveryLoss(alpha),
+        TensorDataset(to_tensor(pixels), to_tensor(pixels)),
         optimizer=Optimizer(torch.optim.Adam, {}),
         learning_rate=learning_rate,
         epochs=epochs,
         batch_size=batch_size,
-        device=place,
+        device=find_device(device),
         randomness=OwnRandomness(seed),
-        prepare=lambda pixels, labels: ((pixels, labels), pixels),
         verbose=verbose,
     )
     network.cpu()

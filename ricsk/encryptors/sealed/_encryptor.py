@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal
@@ -15,19 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
-from ricsk._state import exactly
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.sealed._format import (
     NONCE_BYTES,
     OVERHEAD,
+    VERSION,
     Sealer,
     Subkeys,
     capacity,
     count_planes,
 )
-from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, choose_kappa
+from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, draw_low_planes
 from ricsk.encryptors.sealed._unseal import (
     check_ciphertexts,
     name_images,
@@ -35,9 +37,9 @@ from ricsk.encryptors.sealed._unseal import (
     to_levels,
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
-from ricsk.images import ImageBatch, ImageForm, ImageShape
-from ricsk.keys import SecretKey, fresh_bytes
-from ricsk.nae import ClassPatterns, find_patterns
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
+from ricsk.keys import SecretKey, encode_context, fresh_bytes
+from ricsk.nae import ClassTemplates, find_template
 
 __all__ = ["SealedEncryptor"]
 
@@ -47,8 +49,8 @@ _MAX_AUTO_PLANES, _HEADROOM = 6, 1.15
 _MIN_ROOMY_VALUES = 16 * OVERHEAD
 # Images of `fit` that are compressed, and classified, to choose bit planes and kappa.
 _MAX_SAMPLE = 500
-# After as many noises, the image is given up.
-_MAX_ATTEMPTS = 6
+# After as many nonces, where labels are matched, and then searches, the image is given up.
+_MAX_ATTEMPTS, _MAX_SEARCHES = 4, 6
 # Values of the images that are classified and searched for at a time, to bound the memory.
 _CHUNK_VALUES = 1 << 19
 
@@ -74,10 +76,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     An adversary who has ciphertexts, the classifier and this code, but not the key, learns what the
     classifier says of the images (that is the purpose), their size, the settings, and, unless
-    ``nonce="random"``, which images are equal; and nothing else, as long as AES-SIV and HMAC-SHA256
-    are secure. Nobody can change what the classifier reads without the owner noticing at
-    decryption. What the classifier says can say much: ``match="features"`` gives away an embedding,
-    from which an image like the plain one may be made. The user guide has the argument.
+    ``nonce="random"``, which images are equal, and so which of images of their choice are stored if
+    they can have those encrypted; and nothing else, as long as AES-SIV and HMAC-SHA256 are secure.
+    Nobody can change what the classifier reads without the owner noticing at decryption. What the
+    classifier says can say much: ``match="features"`` gives away an embedding, from which an image
+    like the plain one may be made. The user guide has the argument.
 
     Every ciphertext that `transform` returns has been given to the classifier itself, in the very
     values and dtype that are returned, and was read as the plain image. A call returns all
@@ -113,15 +116,15 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         `ricsk.nae.ClassifierView.margins` measures it, or in the units of its probabilities or
         decision values if it has no view; it is what keeps the prediction in other arithmetic.
         "auto" takes half of the median margin on the images of `fit`, without a view 0.1 at most.
-    amplitude : float or "auto", default="auto"
-        The largest change of a level by a class pattern, as a fraction of 255. Larger patterns make
-        searches rarer, show as a texture of the class in the noise, and make compact files larger.
-        "auto" is 0.25 for noise and 0.05 for compact images. 0 for no patterns.
+    templates : {"lazy", "eager"}, default="lazy"
+        Whether the template of a class is made when its first image comes, or all of them in `fit`.
     codec : {"webp", "jpegxl", "raw"}, default="webp"
         How to compress. "jpegxl" needs `imagecodecs`, and is smaller and slower. "raw" fits only
         where ciphertexts are larger than images, see `scale_`.
     nonce : {"content", "random"}, default="content"
-        Whether equal images have equal ciphertexts, or never.
+        Whether equal images have equal ciphertexts, or never. With "content", an adversary who can
+        have images encrypted and sees what is stored learns which of their candidates are stored (a
+        dictionary attack): take "random" where others can upload images.
     feature_layer : str, optional
         For ``match="features"`` and torch modules: the layer whose input is matched. By default the
         last linear layer.
@@ -129,8 +132,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {value_range}
     {flatten}
     verbose : int, default=0
-        Whether to show progress on the standard error stream: of the class patterns in `fit`, and
-        of the images in `transform` and `rekey`.
+        Whether to show progress on the standard error stream: of templates, and of the images
+        in `transform` and `rekey`.
 
     Attributes
     ----------
@@ -145,8 +148,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         1; or, where images are so small that what seals them does not fit into as many pixels, how
         many times as high and as wide the ciphertexts are. The classifier is then fitted on images
         that are enlarged in this way, unless it is frozen.
-    patterns_ : ClassPatterns or None
-        The pattern of each class. Public.
+    context_ : bytes
+        All that changes ciphertexts but key and image, as `ricsk.keys.encode_context` writes it; of
+        the classifier a digest of what it says of the images of `fit`. Public. A digest of it
+        enters every ciphertext, so no two settings have low bit planes in common.
+    templates_ : ClassTemplates
+        The templates made so far: what stands in the high bit planes. Public.
     {fitted}
 
     See Also
@@ -181,7 +188,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "appearance": [StrOptions({"noise", "compact"})],
         "bit_planes": [Interval(Integral, 1, 7, closed="both"), StrOptions({"auto"})],
         "kappa": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "amplitude": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "templates": [StrOptions({"lazy", "eager"})],
         "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
         "feature_layer": [str, None],
@@ -192,7 +199,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         **KeyedEncryptor._state_constraints,
         "tolerance_": [Interval(Real, 0, None, closed="left")],
         "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
-        "patterns_": [exactly(ClassPatterns), None],
     }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
@@ -204,8 +210,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     codec_: str
     nonce_: Literal["content", "random"]
     scale_: int
-    patterns_: ClassPatterns | None
-    _goal: Goal
+    context_: bytes
+    templates_: ClassTemplates
     _sealer: Sealer
 
     def __init__(
@@ -218,7 +224,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         appearance: Literal["noise", "compact"] = "noise",
         bit_planes: int | Literal["auto"] = "auto",
         kappa: float | Literal["auto"] = "auto",
-        amplitude: float | Literal["auto"] = "auto",
+        templates: Literal["lazy", "eager"] = "lazy",
         codec: Literal["webp", "jpegxl", "raw"] = "webp",
         nonce: Literal["content", "random"] = "content",
         feature_layer: str | None = None,
@@ -234,7 +240,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.appearance = appearance
         self.bit_planes = bit_planes
         self.kappa = kappa
-        self.amplitude = amplitude
+        self.templates = templates
         self.codec = codec
         self.nonce = nonce
         self.feature_layer = feature_layer
@@ -253,10 +259,11 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         n_sample = min(len(batch.pixels), _MAX_SAMPLE)
         chosen = np.linspace(0, len(batch.pixels) - 1, n_sample).astype(int)
         levels = self.value_range_.to_uint8(batch.pixels[chosen])
-        largest = max(len(compress(image, self.codec_)[1]) for image in levels)
-        self.scale_, self.bit_planes_ = self._choose_room(largest, batch.shape)
+        sizes = [len(compress(image, self.codec_)[1]) for image in levels]
+        self.scale_, self.bit_planes_ = self._choose_room(max(sizes), batch.shape)
         height, width, channels = batch.shape
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
+        self._refuse_if_none_fits(levels, sizes)
         enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
         self._fit_classifier(enlarged, y, self.feature_layer)
         if self._reader.view is None and self.match_ != "label":
@@ -267,63 +274,96 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             )
         sample = self._enlarge(levels)
         self._reader.check(sample, self.match_)
-        self.kappa_ = self._choose_kappa(sample)
-        self._goal = self._make_goal()
-        self.patterns_ = self._fit_patterns()
+        self.kappa_ = self._choose_kappa(self.kappa, self._examine(sample))
+        self.context_ = self._encode_settings()
+        self.templates_ = ClassTemplates()
+        if self.templates == "eager":
+            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
 
     def _choose_room(self, largest: int, shape: ImageShape) -> tuple[int, int]:
         """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
-        n_values, nonce = int(np.prod(shape)), self.nonce_ == "random"
+        n_values = int(np.prod(shape))
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
         scale = 1
         # A frozen classifier does not read larger images.
         if not isinstance(self.classifier, FrozenEstimator):
             while (
-                capacity(n_values * scale**2, most, nonce=nonce) < largest
+                capacity(n_values * scale**2, most) < largest
                 and n_values * scale**2 < _MIN_ROOMY_VALUES
             ):
                 scale += 1
         if self.bit_planes != "auto":
             return scale, self.bit_planes
-        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)), nonce=nonce)
+        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)))
         return scale, min(needed, _MAX_AUTO_PLANES)
 
-    def _choose_kappa(self, sample: NDArray[np.uint8]) -> float:
-        if self.kappa != "auto":
-            return float(self.kappa)
-        margins = [
-            self._reader.margins(sample[chunk], self._reader.predict(sample[chunk]))
-            for chunk in _split(len(sample), self.ciphertext_shape_)
-        ]
-        return choose_kappa(np.concatenate(margins), self._reader)
+    def _refuse_if_none_fits(self, levels: NDArray[np.uint8], sizes: list[int]) -> None:
+        """Fail in `fit` where `transform` could not seal a single one of its images.
 
-    def _fit_patterns(self) -> ClassPatterns | None:
-        noise = self.appearance_ == "noise"
-        amplitude = (0.25 if noise else 0.05) if self.amplitude == "auto" else self.amplitude
-        if self._reader.view is None or int(255 * amplitude) == 0:
-            return None
-        return find_patterns(
-            self._reader,
-            self.ciphertext_shape_,
-            content=None,
-            verbose=self.verbose,
-            amplitude=amplitude,
-            spread=256 if noise else 2**self.bit_planes_,
-            alpha=1.0,
-            kappa=1.5 * self.kappa_,
+        Bit planes that were given may be meant for others, so there all planes count.
+        """
+        n_values = int(np.prod(self.ciphertext_shape_))
+        most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else 7
+        room, smallest = capacity(n_values, most), min(sizes)
+        if smallest <= room:
+            return
+        needed = count_planes(n_values, smallest)
+        remedies = [f"set bit_planes={needed}"] if needed <= 7 else []
+        remedies += [
+            f'set codec="{codec}"'
+            for codec in LOSSLESS
+            if codec != self.codec_ and _all_fit(levels, codec, room)
+        ]
+        if isinstance(self.classifier, FrozenEstimator) and n_values < _MIN_ROOMY_VALUES:
+            remedies.append(
+                "give the classifier without FrozenEstimator, to be fitted on enlarged images"
+            )
+        remedies.append("give images that are larger or compress better")
+        raise TooLargeError(
+            f"none of {len(sizes)} images fits into {most} bit planes of "
+            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes: the smallest "
+            f"takes {smallest} as {self.codec_}. To seal such images, {', or '.join(remedies)}."
         )
 
-    def _make_goal(self) -> Goal:
-        return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
+    def _encode_settings(self) -> bytes:
+        """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
+        return encode_context(
+            "sealed",
+            VERSION,
+            image_shape=self.image_shape_in_,
+            scale=self.scale_,
+            classifier=self.classifier_digest_,
+            match=self.match_,
+            tolerance=float(self.tolerance_),
+            kappa=self.kappa_,
+            feature_layer=self.feature_layer_,
+            appearance=self.appearance_,
+            bit_planes=self.bit_planes_,
+            codec=self.codec_,
+            nonce=self.nonce_,
+        )
 
     def _check_state(self) -> None:
         super()._check_state()
         if hasattr(self, "scale_"):
             _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
+            if self.context_ != self._encode_settings():
+                raise ValueError("its context_ is that of other settings")
 
-    def _restore(self) -> None:
-        super()._restore()
-        self._goal = self._make_goal()
+    def _make_template(self, label: int) -> NDArray[np.uint8]:
+        return find_template(
+            self._reader,
+            label,
+            draw_low_planes(self.bit_planes_),
+            self.ciphertext_shape_,
+            kappa=self.kappa_,
+            start="noise" if self.appearance_ == "noise" else "grey",
+            verbose=self.verbose,
+        )
+
+    @cached_property
+    def _goal(self) -> Goal:
+        return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
 
     def _derive_from_key(self) -> None:
         self._sealer = Sealer(Subkeys(self.key_), self.ciphertext_shape_, self.bit_planes_)
@@ -379,12 +419,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         return sealed
 
     def _check_room(self, images: NDArray[np.uint8], sizes: list[int], name: str) -> None:
-        n_values, nonce = int(np.prod(self.ciphertext_shape_)), self.nonce_ == "random"
-        room = capacity(n_values, self.bit_planes_, nonce=nonce)
+        n_values = int(np.prod(self.ciphertext_shape_))
+        room = capacity(n_values, self.bit_planes_)
         failed = [i for i, size in enumerate(sizes) if size > room]
         if not failed:
             return
-        needed = count_planes(n_values, max(sizes), nonce=nonce)
+        needed = count_planes(n_values, max(sizes))
         remedies = []
         if needed <= 7:
             remedies.append(
@@ -418,22 +458,27 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     ) -> NDArray[np.uint8]:
         """Make ciphertexts that the classifier was seen to read as it should.
 
-        Patterns are tried first, if labels are to be matched, and then searches; those that follow
-        gradients start from another noise each time.
+        Templates serve almost always, if labels are to be matched, and another nonce where one does
+        not. After that each image is searched for, from the template.
         """
-        bodies = [self._encrypt_body(*image) for image in compressed[chunk]]
-        sealed = np.empty((len(bodies), *self.ciphertext_shape_), np.uint8)
-        pending = np.arange(len(bodies))
-        for attempt in range(_MAX_ATTEMPTS):
-            searching = attempt > 0 or self.patterns_ is None or self.match_ != "label"
-            bar.set_postfix_str(f"searching for {len(pending)}" if searching else "")
-            if attempt > 0 and self._reader.view is None:
-                candidates = sealed[pending]  # queries are slow, and go on from where they were
-            else:
-                candidates = self._start([bodies[i] for i in pending], targets[pending], attempt)
-            if searching:
-                candidates = self._search(candidates, targets[pending], attempt)
-            sealed[pending] = [self._sealer.sign(image) for image in candidates]
+        sealed = np.empty((chunk.stop - chunk.start, *self.ciphertext_shape_), np.uint8)
+        templates = self.templates_.get(targets.labels, self._make_template)
+        pending = np.arange(len(sealed))
+        for attempt in range(_MAX_ATTEMPTS + _MAX_SEARCHES):
+            n_searched = attempt - (_MAX_ATTEMPTS if self.match_ == "label" else 0)
+            if n_searched == _MAX_SEARCHES:
+                break
+            bar.set_postfix_str(f"searching for {len(pending)}" if n_searched >= 0 else "")
+            # Queries are slow, and go on from where they were.
+            if n_searched < 1 or self._reader.view is not None:
+                for i in pending:
+                    codec, data = compressed[chunk.start + i]
+                    body = self._encrypt_body(codec, data, attempt)
+                    sealed[i] = self._sealer.embed(body, templates[i])
+            if n_searched >= 0:
+                sealed[pending] = self._search(sealed[pending], targets[pending], n_searched)
+            for i in pending:
+                sealed[i] = self._sealer.sign(sealed[i])
             met = self._goal.is_met(sealed[pending], targets[pending], form)
             bar.update(int(met.sum()))
             pending = pending[~met]
@@ -445,29 +490,19 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             self._describe_failure(chunk.start + pending, name, remedies, max(sizes))
         )
 
-    def _encrypt_body(self, codec: str, data: bytes) -> bytes:
-        nonce = fresh_bytes(NONCE_BYTES) if self.nonce_ == "random" else b""
-        return self._sealer.encrypt(codec, data, self.scale_, nonce)
-
-    def _start(self, bodies: list[bytes], targets: Targets, attempt: int) -> NDArray[np.uint8]:
-        """Add class patterns to noise, or to grey, in the high planes; the low ones stay."""
-        noise = np.stack([self._sealer.draw_noise(body, attempt) for body in bodies])
-        unit = 2**self.bit_planes_
-        low = noise % unit
-        levels = noise.astype(np.int16)
-        # The compact look starts from the same grey each time: where that failed, from noise.
-        if self.appearance_ == "compact" and attempt < 2:
-            levels = np.full_like(levels, 128)
-        if self.patterns_ is not None:
-            levels = levels + self.patterns_.patterns[targets.labels]
-        high = np.clip(np.rint((levels - low.astype(np.float64)) / unit), 0, 256 // unit - 1)
-        return (high * unit + low).astype(np.uint8)
+    def _encrypt_body(self, codec: str, data: bytes, attempt: int) -> bytes:
+        nonce = hashlib.sha256(self.context_ + bytes([attempt])).digest()[:NONCE_BYTES]
+        if self.nonce_ == "random":
+            nonce = fresh_bytes(NONCE_BYTES)
+        return self._sealer.encrypt(codec, data, nonce, self.scale_)
 
     def _search(
-        self, start: NDArray[np.uint8], targets: Targets, attempt: int
+        self, start: NDArray[np.uint8], targets: Targets, n_searched: int
     ) -> NDArray[np.uint8]:
         streams = [
-            self.key_.keystream("sealed/queries", bytes([attempt]) + image.tobytes())
+            self.key_.keystream(
+                "sealed/queries", self.context_ + bytes([n_searched]) + image.tobytes()
+            )
             for image in start
         ]
         return self._goal.search(
@@ -475,7 +510,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             targets,
             streams,
             held_planes=self.bit_planes_,
-            attempt=attempt,
+            attempt=n_searched,
             verbose=self.verbose,
         )
 
@@ -487,12 +522,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             "proba": f"with probabilities within {self.tolerance_:.3g}",
             "features": f"with features within {self.tolerance_:.3g} of their length",
         }
-        nonce = self.nonce_ == "random"
-        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest, nonce=nonce)
+        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest)
         if needed < self.bit_planes_:
             remedies = [*remedies, f"bit_planes={needed}, which holds these"]
-        if self._reader.view is not None and self.match_ == "label":
-            remedies = [*remedies, "a larger amplitude"]
         helps = f" What may help: {'; '.join(remedies)}." if remedies else ""
         return (
             f"no ciphertext was found that the classifier reads as it reads "

@@ -24,22 +24,25 @@ __all__ = [
     "NONCE_BYTES",
     "OVERHEAD",
     "REFUSED",
+    "VERSION",
     "Sealer",
     "Subkeys",
     "capacity",
     "count_planes",
 ]
 
-_VERSION = 1
 _TAG_BYTES = 16
 _SIV_BYTES = 16
-_NONCE_FLAG = 0x08
+_HEADER_BYTES = 2
+
+VERSION = 2
+"""Version of the format, in every header."""
 
 NONCE_BYTES = 16
-"""Bytes of the random nonce, where there is one."""
+"""Bytes of the nonce: random ones, or a digest of the settings."""
 
-OVERHEAD = _TAG_BYTES + _SIV_BYTES + 3
-"""Bytes of a sealed image besides the compressed one: tags, two bytes of header, one of padding."""
+OVERHEAD = _TAG_BYTES + _SIV_BYTES + _HEADER_BYTES + NONCE_BYTES + 1
+"""Bytes of a sealed image besides the compressed one: tags, header, nonce, and one of padding."""
 
 MIN_VALUES = -(-8 * OVERHEAD // 7)
 """How many values a sealed image has at least: fewer do not hold that many bytes in 7 planes."""
@@ -51,7 +54,7 @@ REFUSED = "wrong key, damaged, or not sealed with ricsk"
 """What is said of all that does not open, so that nothing more is learnt from an error."""
 
 
-def capacity(n_values: int, bit_planes: int, *, nonce: bool = False) -> int:
+def capacity(n_values: int, bit_planes: int) -> int:
     """Count the bytes that a compressed image may have.
 
     Parameters
@@ -60,23 +63,21 @@ def capacity(n_values: int, bit_planes: int, *, nonce: bool = False) -> int:
         Height × width × channels of ciphertexts.
     bit_planes : int
         How many low planes are written.
-    nonce : bool
-        Whether a random nonce takes some of the room.
 
     Returns
     -------
     int
         Below 0 if not even the tags fit.
     """
-    return n_values * bit_planes // 8 - OVERHEAD - nonce * NONCE_BYTES
+    return n_values * bit_planes // 8 - OVERHEAD
 
 
-def count_planes(n_values: int, n_bytes: int, *, nonce: bool = False) -> int:
+def count_planes(n_values: int, n_bytes: int) -> int:
     """Count the bit planes that it takes to hold a compressed image, be they more than there are.
 
     Parameters
     ----------
-    n_values, nonce
+    n_values : int
         See `capacity`.
     n_bytes : int
         How long the compressed image is.
@@ -85,7 +86,7 @@ def count_planes(n_values: int, n_bytes: int, *, nonce: bool = False) -> int:
     -------
     int
     """
-    return -(-8 * (n_bytes + OVERHEAD + nonce * NONCE_BYTES) // n_values)
+    return -(-8 * (n_bytes + OVERHEAD) // n_values)
 
 
 class Subkeys:
@@ -127,7 +128,7 @@ class Sealer:
         # All bits but the places of the tag, which cannot be part of what it is computed of.
         self._untagged = self._write(np.full(shape, 255, np.uint8), bytes(_TAG_BYTES))
 
-    def encrypt(self, codec: str, data: bytes, scale: int = 1, nonce: bytes = b"") -> bytes:
+    def encrypt(self, codec: str, data: bytes, nonce: bytes, scale: int = 1) -> bytes:
         """Encrypt a compressed image to as many bytes as the low planes hold, without the tag.
 
         Parameters
@@ -136,10 +137,10 @@ class Sealer:
             A key of `CODEC_NUMBERS`.
         data : bytes
             The compressed image.
+        nonce : bytes
+            16 bytes. Equal images under equal nonces have equal ciphertexts.
         scale : int
             How many times as high and as wide as the image the ciphertext is.
-        nonce : bytes
-            16 random bytes; without, equal images have equal ciphertexts.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class Sealer:
         TooLargeError
             If the image does not fit.
         """
-        head = _VERSION << 4 | CODEC_NUMBERS[codec] | (_NONCE_FLAG if nonce else 0)
+        head = VERSION << 4 | CODEC_NUMBERS[codec]
         message = bytes([head, scale]) + nonce + data + b"\x80"
         room = self._n_bytes - _TAG_BYTES - _SIV_BYTES
         if len(message) > room:
@@ -172,24 +173,6 @@ class Sealer:
         ndarray of that shape, uint8
         """
         return self._write(pixels, bytes(_TAG_BYTES) + body)
-
-    def draw_noise(self, body: bytes, attempt: int) -> NDArray[np.uint8]:
-        """Make the noise image of a ciphertext, with the encrypted image in its low planes.
-
-        Parameters
-        ----------
-        body : bytes
-            What `encrypt` returned. Its synthetic initialization vector decides on the noise.
-        attempt : int
-            From 0 to 255; another noise for each.
-
-        Returns
-        -------
-        ndarray of shape `shape`, uint8
-        """
-        context = body[:_SIV_BYTES] + bytes([attempt])
-        noise = self.subkeys.key.keystream("sealed/noise", context).uint8(self.shape)
-        return self.embed(body, noise)
 
     def sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Write the tag of a ciphertext into its places.
@@ -250,17 +233,22 @@ class Sealer:
         NewerFormatError
             If a newer version made it.
         NotSealedError
-            If it does not hold an image of this size.
+            If an older version made it, or it does not hold an image of this size.
         """
-        version, codec, scale = message[0] >> 4, message[0] & 0x07, message[1]
+        version, codec, scale = message[0] >> 4, message[0] & 0x0F, message[1]
         names = {number: name for name, number in CODEC_NUMBERS.items()}
-        if version != _VERSION or codec not in names:
+        if version < VERSION:
+            raise NotSealedError(
+                f"authentic, but of format {version}, from before the first release; this version "
+                f"of ricsk reads format {VERSION}. Open it with the code that sealed it, and seal "
+                "the image again"
+            )
+        if version > VERSION or codec not in names:
             raise NewerFormatError(
                 f"this ciphertext is authentic, but of format {version}, codec {codec}; this "
-                f"version of ricsk reads format {_VERSION}. Update ricsk."
+                f"version of ricsk reads format {VERSION}. Update ricsk."
             )
-        start = 2 + (NONCE_BYTES if message[0] & _NONCE_FLAG else 0)
-        data = message[start:].rstrip(b"\0")[:-1]
+        data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")[:-1]
         height, width, channels = self.shape
         try:
             if scale == 0 or height % scale or width % scale:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ricsk.images import ImageForm
 from ricsk.keys import Keystream
-from ricsk.nae import Reader, find_noise, find_noise_by_queries
+from ricsk.nae import Draw, Reader, find_noise, find_noise_by_queries, round_through
 
-__all__ = ["TOLERANCES", "Goal", "Match", "Targets", "choose_kappa"]
+__all__ = ["TOLERANCES", "Goal", "Match", "Targets", "draw_low_planes"]
 
 Match = Literal["label", "proba", "features"]
 
@@ -24,27 +26,30 @@ TOLERANCES: dict[Match, float] = {"label": 0.0, "proba": 0.02, "features": 0.12}
 _SURPLUS = 1.1
 _MAX_PASSES: dict[Match, int] = {"label": 150, "proba": 300, "features": 500}
 _MAX_QUERIES = 2000
-# Margins that queries find in a reasonable time: they are differences of probabilities, mostly.
-_MAX_QUERY_KAPPA, _MIN_QUERY_KAPPA = 0.1, 0.05
+# What a search by queries aims at after it has failed, at least.
+_MIN_QUERY_KAPPA = 0.05
 
 
-def choose_kappa(margins: NDArray[np.float64], reader: Reader) -> float:
-    """Choose a margin that plain images have, too.
+def draw_low_planes(bit_planes: int) -> Draw:
+    """Return what a template goes through: what a cipher writes into its low planes is random.
 
     Parameters
     ----------
-    margins : ndarray of shape (n_samples,)
-        Those of plain images.
-    reader : Reader
-        The classifier.
+    bit_planes : int
+        How many planes that are.
 
     Returns
     -------
-    float
-        Half of the median margin; of a classifier without a view 0.1 at most.
+    callable
+        See `ricsk.nae.find_template`.
     """
-    kappa = max(float(np.median(margins)) / 2, 0.0)
-    return kappa if reader.view is not None else min(kappa, _MAX_QUERY_KAPPA)
+    unit = 2**bit_planes
+
+    def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        high = round_through((template - (unit - 1) / 2) / unit).clamp(0, 256 // unit - 1)
+        return unit * high + torch.randint(unit, (n, *template.shape), generator=generator)
+
+    return draw
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,10 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     What it protects, and from whom: colours and textures, from people who look at the images. The
     shapes that the classifier reads can remain for everybody to see, as in the trainings that the
-    guide shows: look at your images. It is no encryption in the cryptographic sense. h is
-    deterministic and goes to every client; whoever has it makes as many pairs of plain and
-    protected images as they like, and may train a network that inverts it. Equal images become
-    equal images, and the class can be read by whoever has the classifier.
+    guide shows: look at your images. It is not encryption in the cryptographic sense. h is
+    deterministic and goes to every client; anybody who has it can make as many pairs of plain and
+    protected images as they like, and train a network that inverts it. Equal images become equal
+    images, and anybody who has the classifier can read the class.
 
     Read more in the :ref:`User Guide <guide-transformation>`.
 
@@ -72,8 +72,8 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         fewer predictions.
     margin : float or None, default=1.0
         The largest distance that counts at a place, of 2 × 2 pixels. With ``features="small"`` two
-        different photographs are about 1 apart, with "vgg16" many times as much. None is no margin,
-        as in [1]_.
+        different photographs are about 1 apart, with "vgg16" many times as much. None sets no
+        limit, as in [1]_.
     features : {"small", "vgg16"}, default="small"
         The network φ: one that comes with the package, VGG-16's layers up to "relu2_2" at half
         the width, trained on CIFAR-10 and flowers; or those of VGG-16 itself, with ImageNet

@@ -36,7 +36,7 @@ class _ProtectAndRead(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        # In a tuple, so that these are no parts of the module and not trained.
+        # In a tuple, so that these are not sub-modules, and not trained.
         self.fixed = view, features, augmentation
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,8 @@ def seal(key, carrier, bit_planes, message):
     return np.array(values, np.uint8).reshape(shape)
 
 
-def header(*, version=1, codec=0, scale=1, nonce=b""):
-    return bytes([16 * version + (8 if nonce else 0) + codec, scale]) + nonce
+def header(*, version=2, codec=0, scale=1, nonce=bytes(range(16))):
+    return bytes([16 * version + codec, scale]) + nonce
 
 
 def ramp(shape, step=1):

@@ -248,8 +248,8 @@ def test_images_come_back_bit_for_bit(shape, codec, nonce):
 
 def test_raw_pixels_fit_where_ciphertexts_are_enlarged_alone():
     images = np.random.default_rng(0).integers(0, 2, (8, 31, 17, 3), np.uint8)
-    with pytest.raises(TooLargeError, match=r"8 of 8 images do not fit .* as raw"):
-        with_linear(images, codec="raw").transform(images)
+    with pytest.raises(TooLargeError, match=r"none of 8 images fits .* as raw"):
+        with_linear(images, codec="raw")
 
 
 def test_floats_come_back_rounded_to_256_levels(fitted):
@@ -279,7 +279,31 @@ def test_automatic_bit_planes_leave_two_and_are_no_more_than_needed():
     sealed = SealedEncryptor(KEY, LogisticRegression(), kappa=0.0).fit(blank, np.arange(20) % 2)
     assert sealed.bit_planes_ == 1
     noise = np.random.default_rng(0).integers(0, 256, (20, 32, 32), np.uint8)
+    noise[0] = 0
     assert sealed.fit(noise, np.arange(20) % 2).bit_planes_ == 6
+
+
+def test_fit_refuses_images_of_which_none_fits():
+    digits = load_digits(size=8)[0][:20]
+    frozen = FrozenEstimator(LogisticRegression(max_iter=1000).fit(flat(digits), np.arange(20) % 2))
+    sealed = SealedEncryptor(KEY, frozen, image_shape=(8, 8))
+    expected = r"none of 20 images .* 8×8 pixels .* hold \d+ bytes: .* without FrozenEstimator"
+    with pytest.raises(TooLargeError, match=expected):
+        sealed.fit(flat(digits))
+    assert not hasattr(sealed, "scale_")
+    noise = np.random.default_rng(0).integers(0, 256, (3, 1024), np.uint8) / 255
+    with pytest.raises(TooLargeError, match=r"6 bit planes .* give images that are larger"):
+        linear().fit(noise)
+    few = np.repeat([1, 0], [740, 284]) * noise
+    with pytest.raises(TooLargeError, match="To seal such images, set bit_planes=7, or"):
+        linear().fit(few)
+    assert linear(bit_planes=7).fit(few).bit_planes_ == 7
+    with pytest.raises(TooLargeError, match='set codec="webp", or set codec="jpegxl", or give'):
+        linear(bit_planes=5, codec="raw").fit(0.0 * noise)
+    with pytest.raises(TooLargeError, match="none of 3 images fits into 7 bit planes"):
+        linear(bit_planes=5).fit(noise)
+    some = np.concatenate([noise, 0 * noise])
+    assert linear().fit(some).bit_planes_ == 6
 
 
 def test_an_image_that_does_not_fit_is_named_with_what_would_carry_it():
@@ -299,11 +323,11 @@ def test_an_image_that_does_not_fit_is_named_with_what_would_carry_it():
 
 def test_another_codec_is_recommended_only_where_it_helps():
     noise = np.random.default_rng(0).integers(0, 256, (1, 1024), np.uint8)
-    half = noise * (np.arange(1024) < 480).astype(np.uint8)
+    half = noise * (np.arange(1024) < 520).astype(np.uint8)
     settings = {"bit_planes": 5, "kappa": 0.0, "amplitude": 0.0}
-    raw = linear(codec="raw", **settings).fit(flat(D_TRAIN))
+    large = linear(codec="jpegxl", **settings).fit(flat(D_TRAIN))
     with pytest.raises(TooLargeError, match='codec="webp" would make them small enough'):
-        raw.transform(flat(half))
+        large.transform(flat(half))
     webp = linear(codec="webp", **settings).fit(flat(D_TRAIN))
     np.testing.assert_array_equal(webp.inverse_transform(webp.transform(flat(half))), flat(half))
     with pytest.raises(TooLargeError) as caught:

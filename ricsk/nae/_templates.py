@@ -1,0 +1,252 @@
+"""One fixed, noise-like template for each class, made when the class first comes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from ricsk._threads import bounded_threads
+from ricsk.images import ImageShape
+from ricsk.keys import SecretKey
+from ricsk.nae._queries import find_noise_by_queries
+from ricsk.nae._reader import Reader
+
+__all__ = ["ClassTemplates", "Draw", "find_template", "round_through"]
+
+Draw = Callable[[Tensor, int, torch.Generator], Tensor]
+"""From a template, (height, width, channels) on 0..255, to n ciphertexts of it, as levels.
+
+What a ciphertext holds besides is drawn anew from the generator. Differentiable with respect to the
+template; rounding is by `round_through`."""
+
+# Values of the ciphertexts that a step looks at, and how many these may be: small classifiers take
+# many in about the time of one.
+_STEP_VALUES, _MAX_DRAWS = 100_000, 32
+# How many ciphertexts in a row must have the margin, and how many steps are taken for it.
+_N_HELD, _MAX_STEPS = 24, 300
+# Steps of Adam, as parts of 255. The look of little noise needs small ones.
+_STEP = {"noise": 0.1, "grey": 0.02}
+_MAX_QUERIES, _N_QUERY_DRAWS = 3000, 8
+
+# The key of what is random and not secret, but is the same everywhere.
+_PUBLIC = SecretKey(bytes(32))
+
+_LOCK = threading.RLock()
+
+
+@dataclass
+class ClassTemplates:
+    """The templates of a classifier's classes: images that stand for a class whatever they carry.
+
+    A template is a function of the classifier and the class, found by `find_template` from a public
+    seed. It says no more about an image than the label does, and is not a secret. Templates are
+    kept as 8-bit arrays, up to a number of bytes; beyond it those that were not used for longest
+    are dropped, and made again when their class comes back.
+
+    Parameters
+    ----------
+    max_bytes : int, default=2**26
+        How many bytes are kept; one template is kept in any case.
+
+    Attributes
+    ----------
+    levels : dict of int to ndarray of shape (height, width, channels), uint8
+        Templates by class, as positions in the classifier's `classes_`; last used, last listed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk.nae import ClassTemplates
+    >>> templates = ClassTemplates()
+    >>> made = templates.get([1, 0, 1], lambda label: np.full((8, 8, 3), label, np.uint8))
+    >>> made.shape, sorted(templates.levels)
+    ((3, 8, 8, 3), [0, 1])
+    """
+
+    max_bytes: int = 1 << 26
+    levels: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+    def get(
+        self, labels: NDArray[np.int64] | list[int], make: Callable[[int], NDArray[np.uint8]]
+    ) -> NDArray[np.uint8]:
+        """Return the templates of images' classes, and make those that are missing.
+
+        Parameters
+        ----------
+        labels : sequence of int, of shape (n,)
+            Positions in the classifier's `classes_`.
+        make : callable
+            Makes the template of a class.
+
+        Returns
+        -------
+        ndarray of shape (n, height, width, channels), uint8
+        """
+        classes, which = np.unique(np.asarray(labels), return_inverse=True)
+        with _LOCK:
+            return np.stack([self._get(int(label), make) for label in classes])[which]
+
+    def fingerprints(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a byte of each template that tells it from others of its class.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,), int64
+            Positions in the classifier's `classes_` whose templates were made.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            From 0 to 255: the first byte of the template's SHA-256.
+        """
+        with _LOCK:
+            return np.array(
+                [hashlib.sha256(self.levels[i].tobytes()).digest()[0] for i in labels], np.int64
+            )
+
+    def _get(self, label: int, make: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        found = self.levels.pop(label, None)
+        if found is None:
+            found = make(label)
+        self.levels[label] = found
+        while len(self.levels) * found.nbytes > self.max_bytes and len(self.levels) > 1:
+            del self.levels[next(iter(self.levels))]
+        return found
+
+
+def find_template(
+    reader: Reader,
+    label: int,
+    draw: Draw,
+    image_shape: ImageShape,
+    *,
+    kappa: float,
+    start: Literal["noise", "grey"] = "noise",
+    verbose: int = 0,
+) -> NDArray[np.uint8]:
+    """Find an image that the classifier reads as a class, whatever is added to it.
+
+    Adam raises the margin of the class over ciphertexts of the template, which carry something else
+    at each step: in single precision, until 24 of them in a row have twice the margin `kappa`, or
+    after 300 steps. Without a view, the template is searched by queries, over eight ciphertexts.
+    That it is good enough is for the ciphertexts to show.
+
+    Parameters
+    ----------
+    reader : Reader
+        The classifier.
+    label : int
+        Position in its `classes_`, which is also the public seed.
+    draw : callable
+        See `Draw`.
+    image_shape : (int, int, int)
+        Height, width and channels.
+    kappa : float
+        The least margin that ciphertexts are to have.
+    start : {"noise", "grey"}
+        From what to start: noise, which is over all levels; or grey, which is left as little as
+        needed.
+    verbose : int
+        Whether to show a progress bar, on the standard error stream.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels), uint8
+        The same for the same classifier and class, on one machine.
+    """
+    n = int(np.clip(_STEP_VALUES // np.prod(image_shape), 1, _MAX_DRAWS))
+    with bounded_threads(n * int(np.prod(image_shape))):
+        if reader.view is None:
+            return _find_by_queries(reader, label, draw, image_shape, kappa, start, verbose)
+        return _descend(reader, label, draw, image_shape, kappa, start, n, verbose)
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round, with the gradient of the identity.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of any shape.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
+    return x + (x.round() - x).detach()
+
+
+def _descend(
+    reader: Reader,
+    label: int,
+    draw: Draw,
+    shape: ImageShape,
+    kappa: float,
+    start: Literal["noise", "grey"],
+    n: int,
+    verbose: int,
+) -> NDArray[np.uint8]:
+    view = reader.single_view
+    generator = torch.Generator().manual_seed(label)
+    x = _draw_start(start, label, shape).float() / 255
+    x.requires_grad_()
+    adam = torch.optim.Adam([x], lr=_STEP[start])
+    targets = torch.full((n,), label)
+    recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
+    for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
+        margins = view.margins(draw(255 * x, n, generator), targets)
+        recent.append(margins.min().item())
+        # Each step draws anew, so that these are margins of ciphertexts not seen before.
+        if len(recent) == recent.maxlen and min(recent) >= 2 * kappa:
+            break
+        (x.grad,) = torch.autograd.grad(-margins.mean(), x)
+        adam.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+    return (255 * x.detach()).round().numpy().astype(np.uint8)
+
+
+def _find_by_queries(
+    reader: Reader,
+    label: int,
+    draw: Draw,
+    shape: ImageShape,
+    kappa: float,
+    start: Literal["noise", "grey"],
+    verbose: int,
+) -> NDArray[np.uint8]:
+    def score(templates: NDArray[np.uint8]) -> NDArray[np.float64]:
+        found = []
+        for template in templates:
+            # the same each time, so that two templates can be compared
+            generator = torch.Generator().manual_seed(label)
+            drawn = draw(torch.from_numpy(template).float(), _N_QUERY_DRAWS, generator)
+            found.append(reader.scores(drawn.numpy().astype(np.uint8)).mean(axis=0))
+        return np.stack(found)
+
+    return find_noise_by_queries(
+        score,
+        _draw_start(start, label, shape).numpy().astype(np.uint8)[np.newaxis],
+        [label],
+        [_PUBLIC.keystream("nae/template", label.to_bytes(4, "big"))],
+        kappa=2 * kappa,
+        max_passes=_MAX_QUERIES,
+        verbose=verbose,
+    ).pixels[0]
+
+
+def _draw_start(start: Literal["noise", "grey"], label: int, shape: ImageShape) -> Tensor:
+    if start == "grey":
+        return torch.full(shape, 128)
+    return torch.randint(256, shape, generator=torch.Generator().manual_seed(label))
