@@ -9,6 +9,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
     ├── KeyReferenceError (ValueError)
+    ├── ModelChangedError (ValueError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
@@ -26,6 +27,7 @@ __all__ = [
     "KeyFileError",
     "KeyFileNotFoundError",
     "KeyReferenceError",
+    "ModelChangedError",
     "NewerFormatError",
     "NoViewError",
     "NotAdaptableError",
@@ -62,6 +64,10 @@ class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
 
 class KeyReferenceError(RicskError, ValueError):
     """A stored estimator refers to a key that was not handed over for it."""
+
+
+class ModelChangedError(RicskError, ValueError):
+    """A network that is stored as the place it comes from is no longer what is found there."""
 
 
 class NewerFormatError(RicskError, ValueError):
