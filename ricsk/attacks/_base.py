@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ricsk._estimator import Estimator
 from ricsk._secrets import show_object
+from ricsk._state import IMAGE_SHAPE
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import ImageForm, ImageShape, ImagesLike, ValueRange, check_images, describe
@@ -107,6 +108,11 @@ class BaseAttack(Estimator):
         raise NotImplementedError
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        "ciphertext_shape_": [IMAGE_SHAPE],
+        "image_shape_": [IMAGE_SHAPE],
+        "reads_labels_": ["boolean"],
+    }
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Arguments of `_fit` that may be None although the adversary has them."""
 

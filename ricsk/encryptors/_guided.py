@@ -17,10 +17,11 @@ from torch import nn
 
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
+from ricsk._state import DIGEST, LABELS, exactly
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
-from ricsk.nae import Reader
+from ricsk.nae import ClassTemplates, Reader
 from ricsk.training import find_device, find_device_again
 
 __all__ = ["GuidedEncryptor", "spread_indices"]
@@ -52,6 +53,14 @@ class GuidedEncryptor(BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseImageEncryptor._state_constraints,
+        "classes_": [LABELS],
+        "classifier_digest_": [DIGEST],
+        "feature_layer_": [str, None],
+        "templates_": [exactly(ClassTemplates)],
+        "context_": [bytes],
     }
     _derived = frozenset({"_reader"})
 
@@ -90,6 +99,21 @@ class GuidedEncryptor(BaseImageEncryptor):
         self.classes_ = np.asarray(self.classifier_.classes_)
         self.feature_layer_, self.device_ = feature_layer, device
         self.__dict__.pop("_reader", None)
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        templates = vars(self).get("templates_")
+        if templates is None:
+            return
+        if templates.max_bytes != ClassTemplates().max_bytes:
+            raise ValueError("its templates may take another number of bytes than those of fit")
+        for label, levels in templates.levels.items():
+            if label not in range(len(self.classes_)) or not (
+                type(levels) is np.ndarray
+                and levels.dtype == np.uint8
+                and levels.shape == self.ciphertext_shape_
+            ):
+                raise ValueError(f"its templates are not ciphertexts of {self.ciphertext_shape_}")
 
     def _examine(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Measure margins of plain images, and keep a digest of what the classifier says of them.

@@ -298,7 +298,15 @@ class RICEncryptor(MaskingEncryptor):
         self._reader.check(levels)
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
-        self.context_ = encode_context(
+        self.context_ = self._encode_settings()
+        self._networks = self._make_networks()
+        self.templates_ = ClassTemplates()
+        if self.templates == "eager":
+            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _encode_settings(self) -> bytes:
+        """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
+        return encode_context(
             "ric",
             VERSION,
             image_shape=self.image_shape_in_,
@@ -308,10 +316,11 @@ class RICEncryptor(MaskingEncryptor):
             nonce=self.nonce_,
             network=hashlib.sha256(self.network_weights_).digest(),
         )
-        self._networks = self._make_networks()
-        self.templates_ = ClassTemplates()
-        if self.templates == "eager":
-            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if "context_" in vars(self) and self.context_ != self._encode_settings():
+            raise ValueError("its context_ is that of other settings")
 
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""

@@ -208,6 +208,12 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "device": [str],
         "verbose": ["verbose"],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "tolerance_": [Interval(Real, 0, None, closed="left")],
+        "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
+    }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
     match_: Match
@@ -346,12 +352,19 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             match=self.match_,
             tolerance=float(self.tolerance_),
             kappa=self.kappa_,
-            feature_layer=self.feature_layer,
+            feature_layer=self.feature_layer_,
             appearance=self.appearance_,
             bit_planes=self.bit_planes_,
             codec=self.codec_,
             nonce=self.nonce_,
         )
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if hasattr(self, "scale_"):
+            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
+            if self.context_ != self._encode_settings():
+                raise ValueError("its context_ is that of other settings")
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         return find_template(
@@ -607,3 +620,11 @@ def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
         return all(len(compress(image, codec)[1]) <= room for image in images)
     except (ImportError, ValueError):  # not installed, or not for images of this size
         return False
+
+
+def _check_enlargement(shape: ImageShape, scale: int, ciphertext_shape: ImageShape) -> None:
+    """Refuse a stored enlargement that `_choose_room` does not choose."""
+    height, width, channels = shape
+    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < _MIN_ROOMY_VALUES
+    if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
+        raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")
