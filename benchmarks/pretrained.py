@@ -195,6 +195,10 @@ def worker(name: str, arguments: argparse.Namespace, path: str) -> None:
     Path(path).write_text(json.dumps(row))
 
 
+def _show(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("model", help="efficientnet-lite0, timm:NAME or onnx:PATH")
@@ -225,7 +229,8 @@ def main() -> None:
         print(rows[-1], flush=True)
     print(f"\n{arguments.model}, {arguments.images} photographs of {arguments.data}")
     print("Times are of the processor, for each image, in plain passes.\n")
-    print(pd.DataFrame(rows).fillna("").to_string(index=False, float_format="%.3g"))
+    shown = [{name: _show(value) for name, value in row.items()} for row in rows]
+    print(pd.DataFrame(shown).fillna("").to_string(index=False))
 
 
 if __name__ == "__main__":
