@@ -82,7 +82,7 @@ def load_classifier(name: str) -> PretrainedClassifier:
         return PretrainedClassifier(load_lite0(), size=(224, 224), mean=127 / 255, std=128 / 255)
     if kind == "timm":
         arguments = {"model_name": rest, "pretrained": False}
-        model = ModelReference("timm:create_model", arguments).load()
+        model = ModelReference.from_name("timm:create_model", arguments).load()
         return PretrainedClassifier.from_timm(model, crop=None)  # the images are of its size
     if kind == "onnx":
         return PretrainedClassifier.from_onnx(rest, mean=0.5, std=0.5)
