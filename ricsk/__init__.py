@@ -72,6 +72,7 @@ _ROOMS = (
     "attacks",
     "audit",
     "base",
+    "baselines",
     "blocks",
     "cloud",
     "datasets",

@@ -27,6 +27,7 @@ from ricsk import (
 from ricsk.attacks import (
     BruteForceAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -38,6 +39,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
+from ricsk.baselines import LSBEncryptor
 from ricsk.cloud import CloudHalf
 
 KEY = SecretKey(bytes(range(32)))
@@ -73,6 +75,7 @@ GUIDED_ENCRYPTORS = [
 
 KEYLESS_ENCRYPTORS = [
     TransformationNetworkEncryptor(LogisticRegression(), width=1, epochs=1, batch_size=32),
+    LSBEncryptor(LogisticRegression()),
 ]
 
 CODECS = [JPEGCodec(), JPEGCodec(80, subsampling="4:4:4")]
@@ -111,6 +114,7 @@ CLOUD_HALVES = [CloudHalf(LogisticRegression().fit(np.eye(4), [0, 0, 1, 1]))]
 ATTACKS = [
     BruteForceAttack(keys=2),
     CloudAttack(LogisticRegression(), budget=1),
+    DecoderAttack(),
     DisclosureBaseline(LogisticRegression(), budget=1),
     FRAttack(),
     GANAttack(budget=1),

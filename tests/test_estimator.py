@@ -22,6 +22,7 @@ from ricsk._estimator import STATE_FORMAT
 from ricsk.attacks import (
     BruteForceAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -34,6 +35,7 @@ from ricsk.attacks import (
     SIAGANAttack,
 )
 from ricsk.attacks import __all__ as public_attacks
+from ricsk.baselines import LSBEncryptor
 from ricsk.exceptions import SmallKeySpaceWarning, StateVersionError
 from tests.instances import (
     CLASSIFIERS,
@@ -63,6 +65,7 @@ QUICK_ATTACKS = [
     JigsawAttack(),
     JigsawAttack(2, rotate=False),
     BruteForceAttack([KEY, OTHER_KEY]),
+    DecoderAttack(),
 ]
 ATTACKS = [
     *QUICK_ATTACKS,
@@ -90,8 +93,8 @@ def fit(estimator):
     estimator = clone(estimator)
     if not hasattr(estimator, "reconstruct"):
         return estimator.fit(X, Y)
-    encryptor = PixelEncryptor(KEY) if isinstance(estimator, FRAttack) else ENCRYPTOR
-    encryptor = clone(encryptor).fit(X)
+    needed = {FRAttack: PixelEncryptor(KEY), DecoderAttack: LSBEncryptor(LogisticRegression())}
+    encryptor = clone(needed.get(type(estimator), ENCRYPTOR)).fit(X, Y)
     public = {"public_images": X[1:-1], "public_labels": Y[1:-1]}
     return estimator.fit(encryptor.transform(X), X, encryptor=encryptor, labels=Y, **public)
 

@@ -5,6 +5,7 @@ from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.attacks._bound import BruteForceBound, brute_force_bound
 from ricsk.attacks._brute_force import BruteForceAttack
 from ricsk.attacks._cloud import CloudAttack
+from ricsk.attacks._decoder import DecoderAttack
 from ricsk.attacks._disclosure_baseline import DisclosureBaseline
 from ricsk.attacks._distinguishing_game import DistinguishingGame, GameResult
 from ricsk.attacks._found_map import FoundMap
@@ -25,6 +26,7 @@ __all__ = [
     "BruteForceAttack",
     "BruteForceBound",
     "CloudAttack",
+    "DecoderAttack",
     "DisclosureBaseline",
     "DistinguishingGame",
     "FRAttack",

@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from ricsk.attacks import (
     BaseAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -78,6 +79,8 @@ def default_attacks(
         SIAGANAttack(**trained),
     ]
     tags = get_encryptor_tags(encryptor)
+    if tags.recoverable and not tags.keyed:
+        result.append(DecoderAttack())
     if tags.learns_on == "plain":
         classifier = FrozenEstimator(encryptor.classifier_)
         discloses: Any = tags.discloses

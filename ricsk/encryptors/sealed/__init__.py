@@ -9,10 +9,15 @@ from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
     from ricsk.encryptors.sealed._encryptor import SealedEncryptor
+    from ricsk.encryptors.sealed._goal import Goal, Targets, draw_low_planes
     from ricsk.encryptors.sealed._unseal import unseal
 
-__all__ = ["SealedEncryptor", "unseal"]
+__all__ = ["Goal", "SealedEncryptor", "Targets", "draw_low_planes", "unseal"]
 
-_HOMES = {"_encryptor": ("SealedEncryptor",), "_unseal": ("unseal",)}
+_HOMES = {
+    "_encryptor": ("SealedEncryptor",),
+    "_goal": ("Goal", "Targets", "draw_low_planes"),
+    "_unseal": ("unseal",),
+}
 
 __getattr__, __dir__ = load_on_use(globals(), _HOMES)

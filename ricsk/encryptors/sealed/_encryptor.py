@@ -400,19 +400,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         sealed = self._seal(self.value_range_.to_uint8(pixels), ask, batch.form, "X")
         return self.value_range_.from_uint8(sealed, pixels.dtype)
 
-    def _check_levels_survive(self, dtype: np.dtype[Any]) -> None:
-        """Refuse a dtype that is too coarse for the range: no such ciphertext would open."""
-        levels = np.arange(256, dtype=np.uint8)
-        values = self.value_range_
-        with np.errstate(over="ignore"):
-            written = values.from_uint8(levels, dtype)
-        if len(np.unique(written)) < 256 or not np.isfinite(written).all():
-            raise ValueError(
-                f"{dtype} cannot tell the 256 levels from {values.low:g} to {values.high:g} apart, "
-                "so a ciphertext would lose bits. Give images of more precision, on [0, 1], or as "
-                "uint8."
-            )
-
     def _seal(
         self,
         images: NDArray[np.uint8],

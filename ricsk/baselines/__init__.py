@@ -1,0 +1,8 @@
+"""Systems that the papers compare with: here to be compared and attacked, not to protect."""
+
+from ricsk._publish import publish
+from ricsk.baselines._lsb import LSBEncryptor
+
+__all__ = ["LSBEncryptor"]
+
+publish(globals())
