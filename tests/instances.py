@@ -39,7 +39,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
-from ricsk.baselines import LSBEncryptor
+from ricsk.baselines import InstaHideClassifier, InstaHideEncryptor, LSBEncryptor
 from ricsk.cloud import CloudHalf
 
 KEY = SecretKey(bytes(range(32)))
@@ -61,6 +61,7 @@ ENCRYPTORS = [
         scramble_blocks=True,
         reversal="independent",
     ),
+    InstaHideEncryptor(KEY, k=2),
 ]
 
 # These need a classifier that is to read their ciphertexts, and labels if it is not frozen.
@@ -102,6 +103,13 @@ CLASSIFIERS = [
         CNNClassifier(
             width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
         ),
+    ),
+    InstaHideClassifier(
+        InstaHideEncryptor(KEY, k=2),
+        CNNClassifier(
+            width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
+        ),
+        test_encodings=3,
     ),
 ]
 

@@ -154,11 +154,9 @@ def test_a_key_from_a_file_is_saved_by_reference(encryptor, dumps, tmp_path):
     key = KEY.save(tmp_path / "images.key")
     fitted = clone(encryptor).set_params(key=key).fit(PIXELS)
     dumped = dumps(fitted)
-    secrets = [
-        bytes(range(32)),
-        fitted.pixel_map_.index.tobytes(),
-        fitted.pixel_map_.mask.tobytes(),
-    ]
+    secrets = [bytes(range(32))]
+    if hasattr(fitted, "pixel_map_"):
+        secrets += [fitted.pixel_map_.index.tobytes(), fitted.pixel_map_.mask.tobytes()]
     for secret in secrets:
         assert secret[:16] not in dumped
         assert secret[:16].hex().encode() not in dumped

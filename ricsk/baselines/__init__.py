@@ -1,8 +1,10 @@
 """Systems that the papers compare with: here to be compared and attacked, not to protect."""
 
 from ricsk._publish import publish
+from ricsk.baselines._instahide import InstaHideEncryptor
+from ricsk.baselines._instahide_classifier import InstaHideClassifier
 from ricsk.baselines._lsb import LSBEncryptor
 
-__all__ = ["LSBEncryptor"]
+__all__ = ["InstaHideClassifier", "InstaHideEncryptor", "LSBEncryptor"]
 
 publish(globals())

@@ -176,7 +176,8 @@ class TorchClassifier(ClassifierMixin, Estimator):
 
         So the augmentation changes images before they are encrypted, and may be any. What is
         trained reads ciphertexts, as after ``fit(encryptor.transform(X), y)``. The encryptor, and
-        its key, are not kept.
+        its key, are not kept. Where ciphertexts mix several images, it learns the mixed labels, and
+        each epoch mixes anew.
 
         Parameters
         ----------
@@ -226,7 +227,9 @@ class TorchClassifier(ClassifierMixin, Estimator):
             self.value_range_ = encryptor.value_range_
             self.image_shape_in_ = encryptor.ciphertext_shape_
             self.n_features_in_ = math.prod(self.image_shape_in_)
-            encrypt = make_encryption(encryptor, batch.pixels.dtype, self.value_range_)
+            encrypt = make_encryption(
+                encryptor, batch.pixels.dtype, self.value_range_, self.classes_
+            )
             arrays.append(encryptor.transform(batch.pixels[:1]))
         self.network_config_ = {
             "name": self._network,

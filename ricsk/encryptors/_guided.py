@@ -17,7 +17,7 @@ from torch import nn
 
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
-from ricsk._state import DIGEST, LABELS, exactly
+from ricsk._state import DIGEST, LABELS, exactly, is_array
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
 from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
@@ -109,7 +109,7 @@ class GuidedEncryptor(BaseImageEncryptor):
             raise ValueError("its templates may take another number of bytes than those of fit")
         for label, levels in templates.levels.items():
             if label not in range(len(self.classes_)) or not (
-                type(levels) is np.ndarray
+                is_array(levels)
                 and levels.dtype == np.uint8
                 and levels.shape == self.ciphertext_shape_
             ):

@@ -22,6 +22,7 @@ from ricsk import (
     SealedEncryptor,
     SecretKey,
 )
+from ricsk.baselines import InstaHideEncryptor
 from ricsk.datasets import make_street_numbers
 from ricsk.keys import Keystream
 
@@ -69,6 +70,10 @@ def sealed(**parameters):
     return SealedEncryptor(KEY, **parameters)
 
 
+def instahide(**parameters):
+    return InstaHideEncryptor(KEY, **parameters)
+
+
 SHAPES = [{"image_shape": shape} for shape in ((16, 64, 3), (64, 16, 3), (32, 96), (96, 32))]
 
 SETTINGS = [
@@ -93,6 +98,12 @@ SETTINGS = [
         *({"per_block_keys": True, "scramble_blocks": True, "reversal": "independent"},),
     ),
     *vary(le, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        instahide,
+        {},
+        *({"k": 3}, {"largest_weight": 0.7}, {"private_weight": 0.4}),
+    ),
+    *vary(instahide, SHAPES[0], *SHAPES[1:], rows=True),
     *vary(
         sealed,
         {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0, "bit_planes": 4},
