@@ -18,6 +18,7 @@ from ricsk.attacks._known_plaintext import KnownPlaintextAttack
 from ricsk.attacks._label_only_baseline import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
 from ricsk.attacks._sia_gan import SIAGANAttack
+from ricsk.attacks.instahide import InstaHideRecovery, recover_instahide
 from ricsk.attacks.jigsaw import JigsawAttack, JigsawScores, jigsaw_scores
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ITNAttack",
     "IdentificationAttack",
     "IdentificationResult",
+    "InstaHideRecovery",
     "JigsawAttack",
     "JigsawScores",
     "KeyReuseAttack",
@@ -45,6 +47,7 @@ __all__ = [
     "SIAGANAttack",
     "brute_force_bound",
     "jigsaw_scores",
+    "recover_instahide",
 ]
 
 publish(globals())
