@@ -39,7 +39,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
-from ricsk.baselines import InstaHideClassifier, InstaHideEncryptor, LSBEncryptor
+from ricsk.baselines import CloakEncryptor, InstaHideClassifier, InstaHideEncryptor, LSBEncryptor
 from ricsk.cloud import CloudHalf
 
 KEY = SecretKey(bytes(range(32)))
@@ -70,6 +70,7 @@ GUIDED_ENCRYPTORS = [
     RICEncryptor(KEY, LogisticRegression(), nonce="fixed", alpha=0.95, amplitude=1.0),
     SealedEncryptor(KEY, LogisticRegression()),
     SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
+    CloakEncryptor(KEY, LogisticRegression(), epochs=1),
     # scikit-learn fits on integers from 0 to 2 as 8-bit values: steps of a level may not be large.
     SealedEncryptor(KEY, LogisticRegression(C=1e-4), match="proba", bit_planes=2),
 ]

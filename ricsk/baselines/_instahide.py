@@ -387,6 +387,31 @@ class InstaHideEncryptor(KeyedEncryptor):
         """
         return self._encode(X, range(n_encodings), None)
 
+    def normalize(self, X: ArrayLike) -> NDArray[Any]:
+        """Write images in the form of encodings, neither mixed nor with signs: nothing is hidden.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray
+            Of the dtype and shape of `X`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not fit what `fit` was given.
+        """
+        check_is_fitted(self)
+        batch = validate_images(self, X, reset=False)
+        assert isinstance(batch, ImageBatch)
+        values = _normalize(self.value_range_.to_uint8(batch.pixels), self._statistics)
+        levels = _write(values, self.bound_)
+        return batch.form.restore(self.value_range_.from_uint8(levels, batch.pixels.dtype))
+
     def _encode(
         self, X: ArrayLike, numbers: range, y: ArrayLike | None
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:

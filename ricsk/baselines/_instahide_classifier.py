@@ -40,8 +40,8 @@ class InstaHideClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
     classifier : TorchClassifier, optional
         What learns. By default a `CNNClassifier`.
     test_encodings : int, default=10
-        Of how many encodings of a test image the answers are averaged. 0 sends the plain image, as
-        the published code does: then nothing is hidden at all.
+        Of how many encodings of a test image the answers are averaged. 0 sends the plain image,
+        normalized, as the published code does: then nothing is hidden at all.
     subtract_partners : bool, default=False
         Whether the shares of the partners in an encoding, which the client knows, are subtracted
         from the network's answer. It helps where the network learns shares well; see whether it
@@ -195,8 +195,7 @@ class InstaHideClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
         check_is_fitted(self)
         n_encodings = self.test_encodings_
         if n_encodings == 0:
-            self.encryptor_.transform(X)  # which refuses what does not fit
-            return self.classifier_.predict_proba(self._read(X))
+            return self.classifier_.predict_proba(self._read(self.encryptor_.normalize(X)))
         encodings, partners = self.encryptor_.encode_queries(X, n_encodings)
         found = self.classifier_.predict_proba(self._read(encodings)).astype(np.float64)
         if self.subtract_partners_:

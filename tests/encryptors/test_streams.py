@@ -22,7 +22,7 @@ from ricsk import (
     SealedEncryptor,
     SecretKey,
 )
-from ricsk.baselines import InstaHideEncryptor
+from ricsk.baselines import CloakEncryptor, InstaHideEncryptor
 from ricsk.datasets import make_street_numbers
 from ricsk.keys import Keystream
 
@@ -70,6 +70,10 @@ def sealed(**parameters):
     return SealedEncryptor(KEY, **parameters)
 
 
+def cloak(**parameters):
+    return CloakEncryptor(KEY, **parameters)
+
+
 def instahide(**parameters):
     return InstaHideEncryptor(KEY, **parameters)
 
@@ -104,6 +108,14 @@ SETTINGS = [
         *({"k": 3}, {"largest_weight": 0.7}, {"private_weight": 0.4}),
     ),
     *vary(instahide, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        cloak,
+        {"classifier": LINEAR, "image_shape": (32, 32, 3), "epochs": 1, "random_state": 0},
+        *({"classifier": OTHER}, {"weight": 1.0}, {"largest": 2.0}, {"suppress": 0.5}),
+        *({"epochs": 2}, {"batch_size": 30}, {"learning_rate": 0.02}, {"random_state": 1}),
+        *SHAPES[:2],
+        rows=True,
+    ),
     *vary(
         sealed,
         {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0, "bit_planes": 4},
