@@ -97,7 +97,7 @@ SETTINGS = [
         sealed,
         {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0, "bit_planes": 4},
         *({"classifier": OTHER}, {"kappa": 0.01}, {"bit_planes": 5}, {"codec": "jpegxl"}),
-        *({"appearance": "compact"}, {"amplitude": 0.2}, {"nonce": "random"}, *SHAPES[:2]),
+        *({"appearance": "compact"}, {"nonce": "random"}, *SHAPES[:2]),
         rows=True,
     ),
     *vary(
