@@ -81,7 +81,7 @@ def load_classifier(name: str) -> PretrainedClassifier:
         return PretrainedClassifier(load_lite0(), size=(224, 224), mean=127 / 255, std=128 / 255)
     if kind == "timm":
         arguments = {"model_name": rest, "pretrained": False}
-        model = ModelReference("timm:create_model", arguments).load()
+        model = ModelReference.from_name("timm:create_model", arguments).load()
         return PretrainedClassifier.from_timm(model, crop=None)  # the images are of its size
     if kind == "onnx":
         return PretrainedClassifier.from_onnx(rest, mean=0.5, std=0.5)
@@ -195,6 +195,10 @@ def worker(name: str, arguments: argparse.Namespace, path: str) -> None:
     Path(path).write_text(json.dumps(row))
 
 
+def _show(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("model", help="efficientnet-lite0, timm:NAME or onnx:PATH")
@@ -225,7 +229,8 @@ def main() -> None:
         print(rows[-1], flush=True)
     print(f"\n{arguments.model}, {arguments.images} photographs of {arguments.data}")
     print("Times are of the processor, for each image, in plain passes.\n")
-    print(pd.DataFrame(rows).fillna("").to_string(index=False, float_format="%.3g"))
+    shown = [{name: _show(value) for name, value in row.items()} for row in rows]
+    print(pd.DataFrame(shown).fillna("").to_string(index=False))
 
 
 if __name__ == "__main__":
