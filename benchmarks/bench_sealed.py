@@ -3,8 +3,8 @@
 In one run on the same images: agreement of predictions on ciphertexts that were written as PNG and
 read in another process, bit-exact recovery there, forward passes through the classifier and
 milliseconds per image once the templates are made, and what these take, next to the solver of the
-RIC paper ("cw"); the time of decryption next to that of codec and cipher alone; bytes per image. Then
-probabilities and features (``--match``), and whether predictions survive other arithmetic
+RIC paper ("cw"); the time of decryption next to that of codec and cipher alone; bytes per image.
+Then probabilities and features (``--match``), and whether predictions survive other arithmetic
 (``--arithmetic``).
 """
 

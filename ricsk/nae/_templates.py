@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -136,7 +137,7 @@ def find_template(
     image_shape: ImageShape,
     *,
     kappa: float,
-    grey: int | None = None,
+    start: Literal["noise", "grey"] = "noise",
     verbose: int = 0,
 ) -> NDArray[np.uint8]:
     """Find an image that the classifier reads as a class, whatever is added to it.
@@ -158,10 +159,10 @@ def find_template(
         Height, width and channels.
     kappa : float
         The least margin that ciphertexts are to have.
-    grey : int, optional
-        A level to start from, on 0..255, which few values leave: those that the margin needs most,
-        by linearized Bregman iterations, until ciphertexts have 1.2 times `kappa`. By default the
-        start is noise over all levels.
+    start : {"noise", "grey"}
+        From what to start: noise, which is over all levels; or grey, which few values leave: those
+        that the margin needs most, by linearized Bregman iterations, until ciphertexts have 1.2
+        times `kappa`.
     verbose : int
         Whether to show a progress bar, on the standard error stream.
 
@@ -178,8 +179,8 @@ def find_template(
     n = int(np.clip(_STEP_VALUES // np.prod(image_shape), 1, _MAX_DRAWS))
     with bounded_threads(n * int(np.prod(image_shape))):
         if reader.view is None:
-            return _find_by_queries(reader, label, draw, image_shape, kappa, grey, verbose)
-        return _descend(reader, label, draw, image_shape, kappa, grey, n, verbose)
+            return _find_by_queries(reader, label, draw, image_shape, kappa, start, verbose)
+        return _descend(reader, label, draw, image_shape, kappa, start, n, verbose)
 
 
 def round_through(x: Tensor) -> Tensor:
@@ -204,14 +205,16 @@ def _descend(
     draw: Draw,
     shape: ImageShape,
     kappa: float,
-    grey: int | None,
+    start: Literal["noise", "grey"],
     n: int,
     verbose: int,
 ) -> NDArray[np.uint8]:
     view = reader.single_view
     generator = torch.Generator().manual_seed(label)
-    x = (_draw_start(grey, label, shape).float() / 255).to(reader.device)
-    move, surplus = (_move_all(x), _SURPLUS) if grey is None else (_move_few(x), _GREY_SURPLUS)
+    x = (_draw_start(start, label, shape).float() / 255).to(reader.device)
+    move, surplus = _move_all(x), _SURPLUS
+    if start == "grey":
+        move, surplus = _move_few(x), _GREY_SURPLUS
     targets = torch.full((n,), label, device=reader.device)
     recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
     for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
@@ -260,7 +263,7 @@ def _find_by_queries(
     draw: Draw,
     shape: ImageShape,
     kappa: float,
-    grey: int | None,
+    start: Literal["noise", "grey"],
     verbose: int,
 ) -> NDArray[np.uint8]:
     def score(templates: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -274,7 +277,7 @@ def _find_by_queries(
 
     return find_noise_by_queries(
         score,
-        _draw_start(grey, label, shape).numpy().astype(np.uint8)[np.newaxis],
+        _draw_start(start, label, shape).numpy().astype(np.uint8)[np.newaxis],
         [label],
         [_PUBLIC.keystream("nae/template", label.to_bytes(4, "big"))],
         kappa=_SURPLUS * kappa,
@@ -283,7 +286,7 @@ def _find_by_queries(
     ).pixels[0]
 
 
-def _draw_start(grey: int | None, label: int, shape: ImageShape) -> Tensor:
-    if grey is not None:
-        return torch.full(shape, grey)
+def _draw_start(start: Literal["noise", "grey"], label: int, shape: ImageShape) -> Tensor:
+    if start == "grey":
+        return torch.full(shape, 128)
     return torch.randint(256, shape, generator=torch.Generator().manual_seed(label))

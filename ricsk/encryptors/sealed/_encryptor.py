@@ -372,8 +372,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             draw_low_planes(self.bit_planes_),
             self.ciphertext_shape_,
             kappa=self.kappa_,
-            # the middle of what has the same high planes as 128
-            grey=128 + 2**self.bit_planes_ // 2 if self.appearance_ == "compact" else None,
+            start="noise" if self.appearance_ == "noise" else "grey",
             verbose=self.verbose,
         )
 
