@@ -673,6 +673,7 @@ CHANGED = {
     "bit_planes": 2,
     "kappa": 1e6,
     "templates": "eager",
+    "device": "cuda",
     "codec": "raw",
     "nonce": "random",
     "feature_layer": "nowhere",
