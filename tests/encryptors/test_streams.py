@@ -38,7 +38,7 @@ NETWORK = FrozenEstimator(
 )
 
 # How images and keys are given, when templates are made and what is shown changes no ciphertext.
-NO_SETTINGS = {"key", "value_range", "flatten", "templates", "verbose"}
+NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
 
 
 class Setting(NamedTuple):
