@@ -37,7 +37,8 @@ NETWORK = FrozenEstimator(
     CNNClassifier(width=8, depth=2, epochs=1, batch_size=16, random_state=0).fit(IMAGES, LABELS)
 )
 
-# How images and keys are given, when and where templates are made and what is shown changes no ciphertext.
+# How images and keys are given, when and where templates are made, and what is shown, changes no
+# ciphertext.
 NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
 
 
