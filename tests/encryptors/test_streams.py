@@ -37,8 +37,9 @@ NETWORK = FrozenEstimator(
     CNNClassifier(width=8, depth=2, epochs=1, batch_size=16, random_state=0).fit(IMAGES, LABELS)
 )
 
-# How images and keys are given, when templates are made and what is shown changes no ciphertext.
-NO_SETTINGS = {"key", "value_range", "flatten", "templates", "verbose"}
+# How images and keys are given, when and where templates are made, and what is shown, changes no
+# ciphertext.
+NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
 
 
 class Setting(NamedTuple):
