@@ -23,6 +23,7 @@ from ricsk.encryptors.ric._header import (
     VERSION,
     Header,
     Recipe,
+    fingerprint,
     has_room,
 )
 from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
@@ -116,8 +117,9 @@ class RICEncryptor(MaskingEncryptor):
     Attributes
     ----------
     {key_in_use}
-    classifier_ : classifier
-        The fitted classifier. Decryption does not need it, once the templates are made.
+    classifier_ : classifier or None
+        The fitted classifier. Decryption does not need it, once the templates are made: a copy that
+        only decrypts may have None here, and as `classifier`.
     classes_ : ndarray
         Its labels.
     alpha_, kappa_, nonce_
@@ -332,6 +334,12 @@ class RICEncryptor(MaskingEncryptor):
         self._header = Header(key, context, self.image_shape_in_, len(self.classes_))
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
+        if self.classifier_ is None:
+            raise ValueError(
+                f"the template of {self.classes_[label]!r} is not among those made so far, and "
+                "there is no classifier to make it by. Take a copy that was stored after it had "
+                "encrypted such images, or after fit with templates='eager'."
+            )
         return find_template(
             self._reader,
             label,
@@ -349,12 +357,13 @@ class RICEncryptor(MaskingEncryptor):
         kept = np.zeros(len(levels), bool)
         for attempt in range(_MAX_ATTEMPTS):
             left = np.flatnonzero(~kept)
-            given = levels[left], templates[left], labels[left]
-            nonces = [self._make_nonce(*one, attempt) for one in zip(*given, strict=True)]
-            exact = self._mixing.hide(levels[left], templates[left], nonces)
-            told = self.templates_.fingerprints(labels[left])
-            result[left] = self._header.write(exact, nonces, labels[left], told)
-            kept[left] = self._reader.read(result[left], labels[left], self.kappa_, form)
+            given, masks, wanted = levels[left], templates[left], labels[left]
+            nonces = [
+                self._make_nonce(*one, attempt) for one in zip(given, masks, wanted, strict=True)
+            ]
+            exact = self._mixing.hide(given, masks, nonces)
+            result[left] = self._header.write(exact, nonces, wanted, masks)
+            kept[left] = self._reader.read(result[left], wanted, self.kappa_, form)
             if kept.all():
                 break
         return result, kept
@@ -434,16 +443,17 @@ class RICEncryptor(MaskingEncryptor):
         masks = np.full(levels.shape, 128, np.uint8)
         labels = recipe.labels[recipe.known]
         if len(labels):
-            masks[recipe.known] = self.templates_.get(labels, self._make_template)
-            self._check_templates(labels, recipe.fingerprints[recipe.known])
+            templates = self.templates_.get(labels, self._make_template)
+            masks[recipe.known] = templates
+            differ = fingerprint(templates) != recipe.fingerprints[recipe.known]
+            self._warn_of_templates(np.unique(labels[differ]))
         return self._mixing.reveal(levels, masks, recipe.nonces)
 
-    def _check_templates(self, labels: NDArray[np.int64], told: NDArray[np.int64]) -> None:
-        """Warn of templates that are not those of encryption."""
-        other = np.unique(labels[self.templates_.fingerprints(labels) != told])
-        if len(other):
+    def _warn_of_templates(self, labels: NDArray[np.int64]) -> None:
+        """Warn of classes whose templates are not those of encryption."""
+        if len(labels):
             warnings.warn(
-                f"the templates of {', '.join(repr(self.classes_[i]) for i in other)} are not "
+                f"the templates of {', '.join(repr(self.classes_[i]) for i in labels)} are not "
                 "those that images were encrypted with: on another machine they come out "
                 "otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
                 "was stored after it had encrypted, or after fit with templates='eager'.",

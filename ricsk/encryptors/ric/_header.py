@@ -24,7 +24,7 @@ from ricsk.encryptors.ric._embedding import embed, extract, fits
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 
-__all__ = ["HEADER_BYTES", "NONCE_BYTES", "VERSION", "Header", "Recipe", "has_room"]
+__all__ = ["HEADER_BYTES", "NONCE_BYTES", "VERSION", "Header", "Recipe", "fingerprint", "has_room"]
 
 VERSION = 2
 """Version of the format, in every header."""
@@ -50,7 +50,7 @@ class Recipe:
     labels : ndarray of shape (n,), int64
         The classes of the templates: positions in the classifier's `classes_`.
     fingerprints : ndarray of shape (n,), int64
-        A byte of each template; see `ricsk.nae.ClassTemplates.fingerprint`.
+        A byte of each template; see `fingerprint`.
     known : ndarray of shape (n,), bool
         Whether this is a header of this format and key. Where it is not, the rest means nothing.
     """
@@ -74,6 +74,22 @@ def has_room(shape: ImageShape) -> bool:
     bool
     """
     return fits(int(np.prod(shape)), HEADER_BYTES)
+
+
+def fingerprint(templates: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return a byte of each template that tells it from others of its class, mostly.
+
+    Parameters
+    ----------
+    templates : ndarray of shape (n, height, width, channels), uint8
+        Templates.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        From 0 to 255: the first byte of each template's SHA-256.
+    """
+    return np.array([hashlib.sha256(one.tobytes()).digest()[0] for one in templates], np.int64)
 
 
 class Header:
@@ -141,7 +157,7 @@ class Header:
         exact: NDArray[np.float64],
         nonces: Sequence[bytes],
         labels: NDArray[np.int64],
-        fingerprints: NDArray[np.int64],
+        templates: NDArray[np.uint8],
     ) -> NDArray[np.uint8]:
         """Round images to 8 bits so that they carry their headers.
 
@@ -149,8 +165,10 @@ class Header:
         ----------
         exact : ndarray of shape (n, height, width, channels), float64
             Levels on 0..255, before rounding.
-        nonces, labels, fingerprints
+        nonces, labels
             See `Recipe`.
+        templates : ndarray of the same shape as `exact`, uint8
+            What the images were mixed with.
 
         Returns
         -------
@@ -158,7 +176,7 @@ class Header:
         """
         told = np.empty((len(exact), 4), np.uint8)
         told[:, :2] = labels.astype("<u2").view(np.uint8).reshape(-1, 2)
-        told[:, 2], told[:, 3] = VERSION, fingerprints
+        told[:, 2], told[:, 3] = VERSION, fingerprint(templates)
         clear = np.stack([np.frombuffer(nonce, np.uint8) for nonce in nonces])
         header = np.concatenate([clear, told ^ self._draw_covers(nonces)], axis=1)
         return embed(exact.reshape(len(exact), -1), header, self.places).reshape(exact.shape)
