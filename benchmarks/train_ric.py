@@ -69,8 +69,7 @@ def main() -> None:
 
     def report(step: int) -> None:
         figures = [
-            f"{name} {alpha}: {recovery(network, X, alpha):.2f}"
-            f" ({recovery(None, X, alpha):.2f})"
+            f"{name} {alpha}: {recovery(network, X, alpha):.2f} ({recovery(None, X, alpha):.2f})"
             for name, X in tests.items()
             for alpha in ALPHAS
         ]

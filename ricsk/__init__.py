@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from ricsk.keyed import adapt_to_key, remove_key
     from ricsk.keys import SecretKey
+    from ricsk.pretrained import PretrainedClassifier
     from ricsk.private import PrivateClassifier
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "JPEGCodec",
     "LearnableEncryptor",
     "PixelEncryptor",
+    "PretrainedClassifier",
     "PrivateClassifier",
     "RICEncryptor",
     "SealedEncryptor",
@@ -63,6 +65,7 @@ _HOMES = {
     ),
     "keyed": ("adapt_to_key", "remove_key"),
     "keys": ("SecretKey",),
+    "pretrained": ("PretrainedClassifier",),
     "private": ("PrivateClassifier",),
 }
 _ROOMS = (

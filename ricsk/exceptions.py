@@ -8,6 +8,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── CloudHalfError (ValueError)
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
+    ├── ModelChangedError (ValueError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
@@ -23,6 +24,7 @@ __all__ = [
     "CloudHalfError",
     "KeyFileError",
     "KeyFileNotFoundError",
+    "ModelChangedError",
     "NewerFormatError",
     "NoViewError",
     "NotAdaptableError",
@@ -54,6 +56,10 @@ class KeyFileError(RicskError, ValueError):
 
 class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
     """No key file is at a path. The path is not named, because it may be a secret."""
+
+
+class ModelChangedError(RicskError, ValueError):
+    """A network that is stored as the place it comes from is no longer what is found there."""
 
 
 class NewerFormatError(RicskError, ValueError):

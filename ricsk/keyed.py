@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from ricsk.exceptions import NotAdaptableError
 from ricsk.images import ImageShape, describe
 from ricsk.nn import ConvMixer, ViT
 from ricsk.pixelmap import PixelMap
+from ricsk.pretrained import PretrainedClassifier
 
 __all__ = ["adapt_to_key", "remove_key"]
 
-_Model = TypeVar("_Model", TorchClassifier, nn.Module)
+_Model = TypeVar("_Model", TorchClassifier, PretrainedClassifier, nn.Module)
 
 
 def adapt_to_key(
@@ -59,15 +60,16 @@ def adapt_to_key(
 
     Parameters
     ----------
-    model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
-        Fitted on plain images. A module must take channel-first images and return a tensor. It
-        needs a convolution that embeds the patches without overlap, as ``patch_embed.proj`` (the
-        layout of timm), ``stem.proj`` or the first layer of ``patch_embed`` or ``stem``. Patches
-        may be permuted where there are positions ``pos_embed`` of shape (1, tokens, dim), whose
-        first rows may belong to ``cls_token``, ``dist_token`` and ``reg_token``; or else linear
-        layers that mix the patches, as ``mlp_tokens.fc1`` and ``mlp_tokens.fc2`` of timm's
-        MLP-Mixer or ``linear_tokens`` of its ResMLP. Without either, as in a ConvMixer, patches
-        must stay in place (``permute=False``). It is not changed.
+    model : ViTClassifier, ConvMixerClassifier, PretrainedClassifier or torch.nn.Module
+        Fitted on plain images. A module, or that of a `PretrainedClassifier`, must take
+        channel-first images and return a tensor. It needs a convolution that embeds the patches
+        without overlap, as ``patch_embed.proj`` (the layout of timm), ``stem.proj`` or the first
+        layer of ``patch_embed`` or ``stem``. Patches may be permuted where there are positions
+        ``pos_embed`` of shape (1, tokens, dim), whose first rows may belong to ``cls_token``,
+        ``dist_token`` and ``reg_token``; or else linear layers that mix the patches, as
+        ``mlp_tokens.fc1`` and ``mlp_tokens.fc2`` of timm's MLP-Mixer or ``linear_tokens`` of its
+        ResMLP. Without either, as in a ConvMixer, patches must stay in place (``permute=False``).
+        It is not changed.
     encryptor : EtCEncryptor
         Fitted on images of the network's size. Its blocks need not be the network's patches, as
         long as all patches are treated alike.
@@ -77,7 +79,7 @@ def adapt_to_key(
 
     Returns
     -------
-    ViTClassifier, ConvMixerClassifier or torch.nn.Module
+    ViTClassifier, ConvMixerClassifier, PretrainedClassifier or torch.nn.Module
         A copy of `model`, which reads ciphertexts.
 
     Raises
@@ -142,7 +144,7 @@ def remove_key(
 
     Parameters
     ----------
-    model : ViTClassifier, ConvMixerClassifier or torch.nn.Module
+    model : ViTClassifier, ConvMixerClassifier, PretrainedClassifier or torch.nn.Module
         As `adapt_to_key` returned it, or after further training.
     encryptor : EtCEncryptor
         The one that it was adapted to.
@@ -151,7 +153,7 @@ def remove_key(
 
     Returns
     -------
-    ViTClassifier, ConvMixerClassifier or torch.nn.Module
+    ViTClassifier, ConvMixerClassifier, PretrainedClassifier or torch.nn.Module
         A copy of `model`, which reads plain images.
 
     Raises
@@ -198,6 +200,9 @@ def _move_key(
         raise NotAdaptableError("the encryption loses pixel values, which no network brings back.")
     if back:
         pixel_map = pixel_map.inverse()
+    if isinstance(model, PretrainedClassifier):
+        _refuse_normalization(mean, std)
+        return _move_key_behind(model, encryptor, back)
     if isinstance(model, TorchClassifier):
         check_is_fitted(model)
         if model.image_shape_in_ != shape:
@@ -206,8 +211,7 @@ def _move_key(
                 f"ciphertexts have {describe(shape)}. Fit both on images of one size; with pad or "
                 "grayscale the ciphertexts have another one than the images."
             )
-        if mean is not None or std is not None:
-            raise ValueError("a classifier scales its images itself; leave mean and std out.")
+        _refuse_normalization(mean, std)
         means, stds = _read_normalization(model, encryptor)
     elif isinstance(model, nn.Module):
         means, stds = (_spread_over_channels(value, shape[2]) for value in (mean, std))
@@ -219,7 +223,7 @@ def _move_key(
     else:
         raise TypeError(
             f"{type(model).__name__} is not a network; expected a fitted ViTClassifier or "
-            "ConvMixerClassifier, or a torch.nn.Module."
+            "ConvMixerClassifier, a PretrainedClassifier, or a torch.nn.Module."
         )
     keyed = copy.deepcopy(model)
     old, new = _get_network(model), _get_network(keyed)
@@ -227,6 +231,37 @@ def _move_key(
     if type(new) not in (ViT, ConvMixer):
         _check_answers(old, new, pixel_map, shape, means, stds)
     return keyed
+
+
+def _refuse_normalization(mean: Any, std: Any) -> None:
+    if mean is not None or std is not None:
+        raise ValueError("a classifier scales its images itself; leave mean and std out.")
+
+
+def _move_key_behind(
+    classifier: PretrainedClassifier, encryptor: PixelMapEncryptor, back: bool
+) -> PretrainedClassifier:
+    """Move a key into the module behind a classifier's own normalization."""
+    height, width, _ = encryptor.ciphertext_shape_
+    if not classifier.keeps_size(height, width):
+        raise ValueError(
+            f"the classifier brings images to size={classifier.size}, with crop={classifier.crop}, "
+            f"and ciphertexts of {height}×{width} pixels do not survive that. Encrypt images of "
+            "the size that the module reads, and give the classifier crop=None."
+        )
+    own, encrypted = classifier.value_range or (0.0, 1.0), encryptor.value_range_
+    floats = np.dtype(encryptor.input_dtype_).kind == "f"
+    if floats and tuple(own) != (encrypted.low, encrypted.high):
+        raise ValueError(
+            f"the classifier's floats run from {own[0]:g} to {own[1]:g}, but the encryptor was "
+            f"fitted on a range from {encrypted.low:g} to {encrypted.high:g}. Give both the same "
+            "value_range."
+        )
+    mean = 0.0 if classifier.mean is None else classifier.mean
+    std = 1.0 if classifier.std is None else classifier.std
+    module = _move_key(classifier.module_, encryptor, mean, std, back)
+    params = classifier.get_params(deep=False)
+    return type(classifier)(**{**params, "model": module})
 
 
 def _get_network(model: TorchClassifier | nn.Module) -> nn.Module:

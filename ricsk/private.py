@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._estimator import Estimator
+from ricsk._frozen import is_frozen
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier, TorchClassifier
 from ricsk.cloud import CloudHalf, find_training_images, refuse_secrets, without_leftovers
@@ -24,6 +25,7 @@ from ricsk.encryptors import EtCEncryptor
 from ricsk.exceptions import CloudHalfError
 from ricsk.images import ImageShape, check_images, flattened_for, with_image_shape
 from ricsk.keyed import adapt_to_key
+from ricsk.pretrained import PretrainedClassifier
 
 __all__ = ["PrivateClassifier"]
 
@@ -216,7 +218,7 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
                     "classifier out, or give the encryptor without FrozenEstimator."
                 )
             return encryptor.classifier_
-        if params and not isinstance(classifier, FrozenEstimator):
+        if params and not is_frozen(classifier):
             # The encryptor trains a classifier without any.
             shape = encryptor.get_params(deep=False).get("image_shape")
             batch = check_images(X, image_shape=shape, caller="PrivateClassifier")
@@ -229,8 +231,8 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
     ) -> Any:
         encryptor = self.encryptor_.fit(X, y)
         if _takes_the_key(classifier, encryptor):
-            return adapt_to_key(classifier.estimator, encryptor)
-        if self.augment_first and not isinstance(classifier, FrozenEstimator):
+            return adapt_to_key(_unfreeze(classifier), encryptor)
+        if self.augment_first and not is_frozen(classifier):
             if not isinstance(classifier, TorchClassifier):
                 raise ValueError(
                     f"augment_first=True is for classifiers with an augmentation, such as "
@@ -423,12 +425,15 @@ def _train(
     return classifier.fit(flattened_for(classifier, X), y, **params)
 
 
+def _unfreeze(estimator: Any) -> Any:
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
 def _takes_the_key(classifier: Any, encryptor: Any) -> bool:
-    if isinstance(encryptor, FrozenEstimator):
-        encryptor = encryptor.estimator
+    encryptor = _unfreeze(encryptor)
     return (
-        isinstance(classifier, FrozenEstimator)
-        and isinstance(classifier.estimator, TorchClassifier)
+        is_frozen(classifier)
+        and isinstance(_unfreeze(classifier), TorchClassifier | PretrainedClassifier)
         and isinstance(encryptor, EtCEncryptor)
         and not encryptor.per_block_keys
     )

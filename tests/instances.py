@@ -6,6 +6,7 @@ They are small enough for scikit-learn's checks, which feed anything from 1 to 1
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
+from torch.nn import Linear
 
 from ricsk import (
     AdaptNetClassifier,
@@ -15,6 +16,7 @@ from ricsk import (
     JPEGCodec,
     LearnableEncryptor,
     PixelEncryptor,
+    PretrainedClassifier,
     PrivateClassifier,
     RICEncryptor,
     SealedEncryptor,
@@ -99,6 +101,9 @@ CLASSIFIERS = [
         ),
     ),
 ]
+
+# Like scikit-learn's frozen estimators these learn nothing from what `fit` is given.
+PRETRAINED = [PretrainedClassifier(Linear(4, 3), classes=["a", "b", "c"])]
 
 CLOUD_HALVES = [CloudHalf(LogisticRegression().fit(np.eye(4), [0, 0, 1, 1]))]
 

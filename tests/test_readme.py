@@ -2,11 +2,14 @@
 
 import doctest
 import re
+import sys
 import textwrap
 import warnings
 from pathlib import Path
 
 import pytest
+
+from tests.pretrained import networks
 
 ROOT = Path(__file__).parent.parent
 FENCED = r"```python\n(.*?)```"
@@ -22,8 +25,17 @@ def find_blocks():
             yield pytest.param(textwrap.dedent(code), id=f"{page.stem}-{i}")
 
 
+@pytest.fixture
+def own_model(monkeypatch, tmp_path):
+    """Stand-ins for what the guide to your own model takes from elsewhere, and an ONNX file."""
+    for make in (networks.make_timm, networks.make_transformers, networks.make_onnx2torch):
+        for name, module in make().items():
+            monkeypatch.setitem(sys.modules, name, module)
+    networks.write_onnx(tmp_path / "classifier.onnx")
+
+
 @pytest.mark.parametrize("code", list(find_blocks()))
-def test_block_prints_what_it_says(code, tmp_path, monkeypatch, capsys):
+def test_block_prints_what_it_says(code, tmp_path, monkeypatch, capsys, own_model):
     monkeypatch.chdir(tmp_path)
     promised = re.findall(PROMISE, code, re.MULTILINE)
     assert promised, "the block shows no result: end a line of it with '# prints ...'"

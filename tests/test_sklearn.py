@@ -19,11 +19,12 @@ from tests.instances import (
     ENCRYPTORS,
     GUIDED_ENCRYPTORS,
     KEYLESS_ENCRYPTORS,
+    PRETRAINED,
 )
 
 ESTIMATORS = [*ENCRYPTORS, *GUIDED_ENCRYPTORS, *KEYLESS_ENCRYPTORS, *CODECS, *CLASSIFIERS]
 # These are fitted on something else than (X, y), or not at all.
-OTHERS = [*CLOUD_HALVES, *ATTACKS]
+OTHERS = [*PRETRAINED, *CLOUD_HALVES, *ATTACKS]
 CHECKS_OF_OTHERS = [
     "check_do_not_raise_errors_in_init_or_set_param",
     "check_estimator_cloneable",

@@ -13,7 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
@@ -48,7 +50,7 @@ class GuidedEncryptor(BaseImageEncryptor):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
-        "classifier": [HasMethods(["fit", "predict"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
     }
     _derived = frozenset({"_reader"})
 
@@ -68,7 +70,7 @@ class GuidedEncryptor(BaseImageEncryptor):
         self.classifier_ = clone(given)
         if batch.ndim == 2:
             with_image_shape(self.classifier_, batch.shape)
-        if not isinstance(given, FrozenEstimator):
+        if not is_frozen(given):
             if y is None:
                 name = type(self).__name__
                 raise ValueError(
@@ -121,12 +123,22 @@ class GuidedEncryptor(BaseImageEncryptor):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = not isinstance(self.classifier, FrozenEstimator)
+        tags.target_tags.required = not is_frozen(self.classifier)
         return tags
 
 
 def _check_classifier(classifier: Any) -> None:
     """Refuse what is not a classifier, or is frozen before it was fitted."""
+    inner = classifier.estimator if isinstance(classifier, FrozenEstimator) else classifier
+    if isinstance(inner, nn.Module):
+        name = type(inner).__name__
+        raise TypeError(
+            f"classifier is a torch module, {name}, which does not say what size and normalization "
+            f"of images it was trained on, nor its labels; {name} read otherwise is another "
+            "classifier. Write classifier=PretrainedClassifier(module, size=(height, width), "
+            "mean=..., std=..., classes=...), or PretrainedClassifier.from_timm(module) or "
+            ".from_transformers(module, processor), which read them off it."
+        )
     kinds = {
         "a regressor": is_regressor,
         "a clusterer": is_clusterer,

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.utils import get_tags
 
+from ricsk._frozen import is_frozen
 from ricsk.images._batch import ImageShape
 
 __all__ = ["flattened_for", "with_image_shape"]
@@ -37,7 +38,8 @@ def with_image_shape(estimator: Any, image_shape: ImageShape) -> Any:
     Parameters
     ----------
     estimator : estimator
-        Its parameter `image_shape` is set, if it has one and it is None.
+        Its parameter `image_shape` is set, if it has one and it is None. One that is frozen, and
+        belongs to somebody else, stays as it is.
     image_shape : (int, int, int)
         Height, width and channels.
 
@@ -45,6 +47,7 @@ def with_image_shape(estimator: Any, image_shape: ImageShape) -> Any:
     -------
     estimator
     """
-    if estimator.get_params(deep=False).get("image_shape", image_shape) is None:
+    unknown = estimator.get_params(deep=False).get("image_shape", image_shape) is None
+    if unknown and not is_frozen(estimator):
         estimator.set_params(image_shape=image_shape)
     return estimator

@@ -344,7 +344,7 @@ class _KeepDouble(TorchFunctionMode):
 
 
 class _InDouble(nn.Sequential):
-    """A module of somebody else, in the precision of the view."""
+    """A module, of somebody else maybe, in the precision of the view."""
 
     def forward(self, levels: Tensor) -> Tensor:
         with _KeepDouble():
@@ -368,7 +368,7 @@ def _network(
             "expected CrossEntropyLoss or NLLLoss. Give its module instead if it returns logits."
         )
     build = _builder_of(classifier)
-    return None if build is None else build(classifier, value_range)
+    return None if build is None else _InDouble(build(classifier, value_range))
 
 
 class _ChannelsFirst(nn.Module):

@@ -81,9 +81,9 @@ class RICEncryptor(MaskingEncryptor):
     {key}
     classifier : classifier, optional
         The classifier whose predictions are kept. It is cloned and fitted on the images of `fit`,
-        or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is
-        fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
-        black boxes, whose templates are searched for by queries.
+        or left as it is: in a `sklearn.frozen.FrozenEstimator`, or a `PretrainedClassifier`. By
+        default a `CNNClassifier` is fitted. Classifiers without a differentiable view (see
+        `ricsk.nae.view_classifier`) are black boxes, whose templates are searched for by queries.
     alpha : float, default=0.8
         The weight of the mask, more than 0 and at most 0.98. It hides nothing more where it is
         large: small ones recover the image better, large ones keep a larger margin for what happens

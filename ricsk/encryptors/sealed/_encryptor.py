@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -94,9 +95,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {key}
     classifier : classifier, optional
         The classifier that is to read the ciphertexts. It is cloned and fitted on the images of
-        `fit`, or left as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier`
-        is fitted. Classifiers without a differentiable view (see `ricsk.nae.view_classifier`) are
-        searched by queries, which takes longer.
+        `fit`, or left as it is: in a `sklearn.frozen.FrozenEstimator`, or a
+        `PretrainedClassifier`. By default a `CNNClassifier` is fitted. Classifiers without a
+        differentiable view (see `ricsk.nae.view_classifier`) are searched by queries, which takes
+        longer.
     match : {"label", "proba", "features"}, default="label"
         What the classifier is to read as on the plain image: the predicted label; its
         probabilities, too; or the vector that its last layer reads.
@@ -280,7 +282,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
         scale = 1
         # A frozen classifier does not read larger images.
-        if not isinstance(self.classifier, FrozenEstimator):
+        if not is_frozen(self.classifier):
             while (
                 capacity(n_values * scale**2, most) < largest
                 and n_values * scale**2 < _MIN_ROOMY_VALUES

@@ -65,8 +65,8 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     ----------
     classifier : classifier, optional
         Whose predictions are to be kept. It is cloned and fitted on the images of `fit`, or left
-        as it is in a `sklearn.frozen.FrozenEstimator`. By default a `CNNClassifier` is fitted. It
-        needs a differentiable view; see `ricsk.nae.view_classifier`.
+        as it is: in a `sklearn.frozen.FrozenEstimator`, or a `PretrainedClassifier`. By default a
+        `CNNClassifier` is fitted. It needs a differentiable view; see `ricsk.nae.view_classifier`.
     alpha : float, default=1.0
         Weight of the distance of features, 0 or more. More of it changes more details and keeps
         fewer predictions.

