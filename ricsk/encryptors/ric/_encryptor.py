@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._header import (
@@ -30,7 +31,7 @@ from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.encryptors.ric._published import PublishedRICEncryptor
 from ricsk.encryptors.ric._training import train
-from ricsk.images import ImageBatch, ImageForm, describe
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
@@ -124,6 +125,10 @@ class RICEncryptor(MaskingEncryptor):
         Its labels.
     alpha_, kappa_, nonce_
         What was given or chosen. Parameters that are set later act at the next `fit`.
+    scale_ : int
+        1; or, where images are so small that a header does not fit into as many values, how many
+        times higher and wider ciphertexts are. The classifier is fitted on images that are enlarged
+        in this way, unless it is frozen.
     templates_ : ClassTemplates
         The templates made so far. Public. They grow as classes come, so store the encryptor after
         the images are encrypted.
@@ -212,6 +217,7 @@ class RICEncryptor(MaskingEncryptor):
     _derived = MaskingEncryptor._derived | {"_networks", "_header", "_mixing"}
 
     nonce_: Literal["content", "random"]
+    scale_: int
     templates_: ClassTemplates
     context_: bytes
     _networks: Networks
@@ -280,12 +286,11 @@ class RICEncryptor(MaskingEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        if not has_room(batch.shape):
-            raise ValueError(
-                f"images of {describe(batch.shape)} are too small to carry a nonce, which needs "
-                f"{8 * HEADER_BYTES} values. Use larger images."
-            )
         self.alpha_, self.nonce_ = float(self.alpha), self.nonce
+        self.scale_ = self._choose_scale(batch.shape)
+        height, width, channels = batch.shape
+        self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
+        batch = self._enlarge(batch)
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
@@ -305,6 +310,24 @@ class RICEncryptor(MaskingEncryptor):
         self.templates_ = ClassTemplates()
         if self.templates == "eager":
             self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _choose_scale(self, shape: ImageShape) -> int:
+        """Choose how many times images must be enlarged to hold a header."""
+        height, width, channels = shape
+        scale = 1
+        while not has_room((height * scale, width * scale, channels)):
+            scale += 1
+        if scale > 1 and is_frozen(self.classifier):
+            raise ValueError(
+                f"images of {describe(shape)} are too small to carry a nonce, which needs "
+                f"{8 * HEADER_BYTES} values. Use larger images, or give the classifier without "
+                "FrozenEstimator, to be fitted on enlarged ones."
+            )
+        return scale
+
+    def _enlarge(self, batch: ImageBatch) -> ImageBatch:
+        pixels = batch.pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
+        return replace(batch, pixels=pixels)
 
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""
@@ -331,7 +354,7 @@ class RICEncryptor(MaskingEncryptor):
     def _derive_from_key(self) -> None:
         key, context = self.key_, self.context_
         self._mixing = Mixing(key, context, self._networks, self.alpha_)
-        self._header = Header(key, context, self.image_shape_in_, len(self.classes_))
+        self._header = Header(key, context, self.ciphertext_shape_, len(self.classes_))
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         if self.classifier_ is None:
@@ -344,32 +367,36 @@ class RICEncryptor(MaskingEncryptor):
             self._reader,
             label,
             draw_mixture(self.alpha_),
-            self.image_shape_in_,
+            self.ciphertext_shape_,
             kappa=self.kappa_,
             verbose=self.verbose,
         )
+
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
+        return super()._encrypt(self._enlarge(batch))
 
     def _hide(
         self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         templates = self.templates_.get(labels, self._make_template)
+        prepared, coded = self._mixing.prepare(levels)
         result = np.empty(levels.shape, np.uint8)
         kept = np.zeros(len(levels), bool)
         for attempt in range(_MAX_ATTEMPTS):
             left = np.flatnonzero(~kept)
-            given, masks, wanted = levels[left], templates[left], labels[left]
+            given, masks, wanted = prepared[left], templates[left], labels[left]
             nonces = [
                 self._make_nonce(*one, attempt) for one in zip(given, masks, wanted, strict=True)
             ]
             exact = self._mixing.hide(given, masks, nonces)
-            result[left] = self._header.write(exact, nonces, wanted, masks)
+            result[left] = self._header.write(exact, nonces, wanted, masks, coded[left])
             kept[left] = self._reader.read(result[left], wanted, self.kappa_, form)
             if kept.all():
                 break
         return result, kept
 
     def _make_nonce(
-        self, image: NDArray[np.uint8], template: NDArray[np.uint8], label: int, attempt: int
+        self, image: NDArray[np.int64], template: NDArray[np.uint8], label: int, attempt: int
     ) -> bytes:
         if self.nonce_ == "random":
             return fresh_bytes(NONCE_BYTES)
@@ -435,7 +462,7 @@ class RICEncryptor(MaskingEncryptor):
                 "is noise. Decrypt with the encryptor that encrypted, or a copy of it.",
                 stacklevel=3,
             )
-        return super()._decrypt(pixels)
+        return super()._decrypt(pixels)[:, :: self.scale_, :: self.scale_]
 
     def _reveal(self, levels: NDArray[np.uint8]) -> NDArray[np.floating]:
         recipe = self._header.read(levels)
@@ -447,7 +474,7 @@ class RICEncryptor(MaskingEncryptor):
             masks[recipe.known] = templates
             differ = fingerprint(templates) != recipe.fingerprints[recipe.known]
             self._warn_of_templates(np.unique(labels[differ]))
-        return self._mixing.reveal(levels, masks, recipe.nonces)
+        return self._mixing.reveal(levels, masks, recipe.nonces, recipe.coded)
 
     def _warn_of_templates(self, labels: NDArray[np.int64]) -> None:
         """Warn of classes whose templates are not those of encryption."""

@@ -23,12 +23,20 @@ def mix(alpha=0.75, networks=IDENTITY, key=KEY, settings=b""):
     return Mixing(key, settings, networks, alpha)
 
 
+def hide(mixing, images, masks=MASKS, nonces=NONCES):
+    return mixing.hide(16 * images.astype(int), masks, nonces)
+
+
+def reveal(mixing, levels, masks=MASKS, nonces=NONCES, coded=False):
+    return mixing.reveal(levels, masks, nonces, np.full(len(levels), coded))
+
+
 def test_the_mixture_by_hand():
     mixing = mix(0.75)
     n_values = 16 * (256 + 2 * mixing.guard)
     pads = np.stack([KEY.keystream("ric/pad", n).integers(n_values, (6, 5, 3)) for n in NONCES])
     u = (16 * (IMAGES.astype(int) + mixing.guard) + pads) % n_values
-    hidden = mixing.hide(IMAGES, MASKS, NONCES)
+    hidden = hide(mixing, IMAGES)
     np.testing.assert_allclose(hidden, 0.25 * u * 255 / n_values + 0.75 * MASKS, atol=1e-9)
 
 
@@ -47,14 +55,14 @@ def test_the_guard_band_is_the_least_that_is_enough(alpha):
 @pytest.mark.parametrize("moved", [-1.0, -0.5, 0.5, 1.0])
 def test_images_come_back_from_the_worst_rounding_and_header(alpha, image, moved):
     mixing = mix(alpha)
-    hidden = mixing.hide(image, MASKS, NONCES)
+    hidden = hide(mixing, image)
     # the nearest whole level in that direction, or one beyond it
     levels = np.floor(hidden + moved) if moved < 0 else np.ceil(hidden + moved)
     levels = np.where(np.abs(levels - hidden) > 1, levels - np.sign(moved), levels)
     assert np.abs(levels - hidden).max() <= 1
-    found = mixing.reveal(levels.clip(0, 255).astype(np.uint8), MASKS, NONCES)
+    found = reveal(mixing, levels.clip(0, 255).astype(np.uint8))
     assert np.abs(found - image).max() <= mixing.guard + 0.01
-    nearest = mixing.reveal(np.rint(hidden).astype(np.uint8), MASKS, NONCES)
+    nearest = reveal(mixing, np.rint(hidden).astype(np.uint8))
     assert np.abs(nearest - image).max() <= mixing.guard / 2 + 0.01
 
 
@@ -62,15 +70,15 @@ def test_without_a_guard_band_black_comes_back_white(monkeypatch):
     monkeypatch.setattr(module, "guard_band", lambda alpha: 0)
     mixing = mix(0.8)
     black = np.zeros_like(IMAGES)
-    levels = np.rint(mixing.hide(black, MASKS, NONCES)).astype(np.uint8)
-    found = mixing.reveal(levels, MASKS, NONCES)
+    levels = np.rint(hide(mixing, black)).astype(np.uint8)
+    found = reveal(mixing, levels)
     assert 0.1 < (found > 250).mean() < 0.9
 
 
 def test_more_moved_than_the_guard_band_is_for_wraps_around():
     mixing = mix(0.9)
-    levels = np.rint(mixing.hide(np.zeros_like(IMAGES), MASKS, NONCES)) - 3
-    found = mixing.reveal(levels.clip(0, 255).astype(np.uint8), MASKS, NONCES)
+    levels = np.rint(hide(mixing, np.zeros_like(IMAGES))) - 3
+    found = reveal(mixing, levels.clip(0, 255).astype(np.uint8))
     assert (found > 200).mean() > 0.3
 
 
@@ -89,7 +97,7 @@ def draw_padded(image, alpha, n=400):
     mixing = mix(alpha)
     n_values = mixing.n_values
     batch = np.broadcast_to(image, (n, *image.shape))
-    hidden = mixing.hide(batch, np.zeros_like(batch), [i.to_bytes(4) for i in range(n)])
+    hidden = hide(mixing, batch, np.zeros_like(batch), [i.to_bytes(4) for i in range(n)])
     weight = round(alpha * 2**16) / 2**16
     return np.rint(hidden * n_values / (255 * (1 - weight))).astype(int), n_values
 
@@ -121,11 +129,11 @@ def test_neighbours_have_nothing_in_common():
 
 
 def test_another_key_nonce_or_setting_gives_noise():
-    levels = np.rint(mix().hide(IMAGES, MASKS, NONCES)).astype(np.uint8)
+    levels = np.rint(hide(mix(), IMAGES)).astype(np.uint8)
     others = (
-        mix(key=OTHER).reveal(levels, MASKS, NONCES),
-        mix(settings=b"other").reveal(levels, MASKS, NONCES),
-        mix().reveal(levels, MASKS, NONCES[::-1]),
+        reveal(mix(key=OTHER), levels),
+        reveal(mix(settings=b"other"), levels),
+        reveal(mix(), levels, nonces=NONCES[::-1]),
     )
     for found in others:
         assert np.abs(found - IMAGES).mean() > 60
@@ -140,21 +148,48 @@ def test_what_a_template_is_made_for_is_what_a_ciphertext_is():
     ).numpy()
     batch = np.broadcast_to(PICTURES["ramp"], (50, 20, 20, 3))
     masks = np.broadcast_to(mask, batch.shape)
-    hidden = np.rint(mix(0.8).hide(batch, masks, [bytes([i]) for i in range(50)]))
+    hidden = np.rint(hide(mix(0.8), batch, masks, [bytes([i]) for i in range(50)]))
     assert drawn.min() == hidden.min() == 80
     assert drawn.max() == hidden.max() == 131
     first, second = (np.bincount(a.astype(int).ravel(), minlength=256) for a in (drawn, hidden))
     assert np.abs(first - second).max() < 0.1 * first[100]
 
 
-def test_shipped_weights_come_closer_than_none():
+NETWORKS = Networks(read_pretrained())
+
+
+def make_smooth():
     rows, columns = np.mgrid[:32, :32]
     smooth = np.stack([8 * rows, 8 * columns, 4 * (rows + columns)], axis=-1)
-    image = smooth[np.newaxis].astype(np.uint8)
-    mask = rng.integers(0, 256, image.shape, dtype=np.uint8)
-    errors = []
-    for networks in (IDENTITY, Networks(read_pretrained())):
-        mixing = mix(0.8, networks)
-        C = np.rint(mixing.hide(image, mask, NONCES[:1])).astype(np.uint8)
-        errors.append(np.mean((mixing.reveal(C, mask, NONCES[:1]) - image) ** 2))
-    assert errors[1] < errors[0] / 2
+    return smooth[np.newaxis].clip(0, 255).astype(np.uint8)
+
+
+def recover(mixing, images):
+    masks = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+    nonces = [bytes([i]) for i in range(len(images))]
+    prepared, coded = mixing.prepare(images)
+    C = np.rint(mixing.hide(prepared, masks, nonces)).astype(np.uint8)
+    return np.abs(mixing.reveal(C, masks, nonces, coded) - images), coded
+
+
+def test_shipped_weights_come_closer_than_none():
+    image = make_smooth()
+    errors, coded = recover(mix(0.8, NETWORKS), image)
+    assert coded.all()
+    without = np.abs(recover(mix(0.8), image)[0])
+    assert np.square(errors).mean() < np.square(without).mean() / 2
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.9])
+def test_where_they_would_lose_they_are_not_used(alpha):
+    """Noise, of which the networks know nothing, comes back as well as without them."""
+    noise = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    images = np.concatenate([noise, make_smooth()])
+    mixing = mix(alpha, NETWORKS)
+    errors, coded = recover(mixing, images)
+    assert coded.tolist() == [False, False, True]
+    assert errors[:2].max() <= mixing.guard / 2 + 0.01
+    for i in range(3):
+        prepared, chosen = mixing.prepare(images[[i]])
+        np.testing.assert_array_equal(prepared[0], mixing.prepare(images)[0][i])
+        assert chosen[0] == coded[i]

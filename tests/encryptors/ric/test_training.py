@@ -10,7 +10,6 @@ from ricsk.nae import view_classifier
 from ricsk.nn.ric import LightRIC, PublishedRIC
 from ricsk.training import OwnRandomness
 from tests.classifiers.test_fitted import FORMS
-from tests.encryptors.ric.identity import IDENTITY
 from tests.training.test_randomness import LINEAR, X, y
 
 
@@ -43,10 +42,10 @@ def test_training_sees_the_noise_that_encryption_makes():
         with OwnRandomness(0):
             seen = hide_and_reveal(None, x, torch.full((len(x),), alpha))
         seen = 255 * (seen - x).permute(0, 2, 3, 1).numpy()
-        mixing = Mixing(SecretKey(bytes(32)), b"", IDENTITY, alpha)
+        mixing = Mixing(SecretKey(bytes(32)), b"", None, alpha)
         masks, nonces = np.full_like(X, 77), [bytes([i]) for i in range(len(X))]
-        C = np.rint(mixing.hide(X, masks, nonces)).astype(np.uint8)
-        made = mixing.reveal(C, masks, nonces) - X
+        C = np.rint(mixing.hide(16 * X.astype(int), masks, nonces)).astype(np.uint8)
+        made = mixing.reveal(C, masks, nonces, np.zeros(len(X), bool)) - X
         np.testing.assert_allclose(seen.std(), made.std(), rtol=0.05)
         np.testing.assert_allclose(np.abs(seen).max(), np.abs(made).max(), rtol=0.05)
 
