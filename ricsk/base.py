@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ricsk._estimator import Estimator, ImageTransformerMixin
 from ricsk._secrets import show_object
+from ricsk._state import IMAGE_FORM, IMAGE_SHAPE, explain_restoring
 from ricsk.images import (
     ImageBatch,
     ImageShape,
@@ -136,8 +137,7 @@ class BaseEncryptor(
         "image_shape": [tuple, list, None],
         "value_range": [tuple, list, None],
     }
-    _derived: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that follow from the others and are made again on loading, by `_restore`."""
+    _state_constraints: ClassVar[dict[str, list[Any]]] = IMAGE_FORM
 
     image_shape_in_: ImageShape
     value_range_: ValueRange
@@ -263,7 +263,7 @@ class BaseEncryptor(
         """Encrypt a batch of images of the fitted shape."""
 
     def _restore(self) -> None:
-        """Make the `_derived` attributes again, after loading."""
+        """Make the `_derived` attributes again, after loading. What is stored has been checked."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -280,7 +280,8 @@ class BaseEncryptor(
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "image_shape_in_"):
-            self._restore()
+            with explain_restoring(type(self)):
+                self._restore()
 
 
 def _is_recoverable(encryptor: BaseImageEncryptor) -> bool:
@@ -304,6 +305,11 @@ class BaseImageEncryptor(BaseEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseEncryptor._parameter_constraints,
         "flatten": ["boolean"],
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseEncryptor._state_constraints,
+        "flattens_": ["boolean"],
+        "ciphertext_shape_": [IMAGE_SHAPE],
     }
 
     flatten: bool = False
@@ -406,6 +412,10 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "key": "no_validation",
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseImageEncryptor._state_constraints,
+        "key_": [SecretKey],
     }
 
     key = KeyParameter()

@@ -54,6 +54,8 @@ class Reader:
         Height, width and channels of the images that it reads.
     feature_layer : str, optional
         See `view_classifier`.
+    device : torch.device, optional
+        Where views in single precision compute; by default the processor.
 
     Attributes
     ----------
@@ -76,12 +78,14 @@ class Reader:
         form: ImageForm,
         image_shape: ImageShape,
         feature_layer: str | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.classifier = classifier
         self.value_range = value_range
         self.form = form
         self.image_shape = image_shape
         self.feature_layer = feature_layer
+        self.device = torch.device("cpu") if device is None else device
         self.classes = np.asarray(classifier.classes_)
         self._index = {label: i for i, label in enumerate(self.classes.tolist())}
         self._layout: _Layout = self._find_layout()
@@ -120,10 +124,13 @@ class Reader:
 
     @cached_property
     def single_view(self) -> ClassifierView:
-        """The view in single precision: quicker, and exact enough away from a threshold."""
+        """The view in single precision: quicker, and exact enough away from a threshold.
+
+        On the `device`, where it takes levels and gives scores.
+        """
         assert self.view is not None
         with torch.inference_mode(False):  # for gradients, too
-            return copy.deepcopy(self.view).float()
+            return copy.deepcopy(self.view).float().to(self.device)
 
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.
@@ -231,7 +238,7 @@ class Reader:
         ndarray of shape (n_samples,), bool
         """
         if decides_by_scores(self.classifier):
-            scores = self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
+            scores = self._decide(pixels, form)
             margins, predicted = _margins(scores, labels), scores.argmax(axis=1)
         else:
             predicted = self.predict(pixels, form)
@@ -243,6 +250,30 @@ class Reader:
                 exact = self.view.margins(levels, torch.from_numpy(labels[near]))
             margins[near] = exact.numpy()
         return (predicted == labels) & (margins >= least)
+
+    def examine(
+        self, pixels: NDArray[Any], form: ImageForm | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Ask the classifier for labels, and by how much it prefers them.
+
+        Parameters
+        ----------
+        pixels, form
+            See `predict`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Positions in `classes`.
+        margins : ndarray of shape (n_samples,)
+            As `margins` measures them.
+        """
+        if decides_by_scores(self.classifier):
+            scores = self._decide(pixels, form)
+            labels = scores.argmax(axis=1)
+            return labels, _margins(scores, labels)
+        labels = self.predict(pixels, form)
+        return labels, self.margins(pixels, labels, form)
 
     def margins(
         self, pixels: NDArray[Any], labels: NDArray[np.int64], form: ImageForm | None = None
@@ -264,9 +295,9 @@ class Reader:
         if self.view is None:
             return _margins(self.scores(pixels, form), labels)
         with torch.inference_mode():
-            levels = torch.from_numpy(self._levels(pixels).astype(np.float32))
-            found = self.single_view.margins(levels, torch.from_numpy(labels))
-        return found.double().numpy()
+            levels = torch.from_numpy(self._levels(pixels).astype(np.float32)).to(self.device)
+            found = self.single_view.margins(levels, torch.from_numpy(labels).to(self.device))
+        return found.cpu().double().numpy()
 
     def check(self, levels: NDArray[np.uint8], match: Match = "label") -> None:
         """Refuse a classifier that the view, or its scores, do not describe.
@@ -303,12 +334,13 @@ class Reader:
             wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
             with torch.inference_mode():
-                x = torch.from_numpy(self._levels(sample))
-                scores = self.view.scores(x)
+                x = torch.from_numpy(self._levels(sample).astype(np.float32)).to(self.device)
+                scores = self.single_view.scores(x)
                 winner = scores.argmax(dim=1)
-                decided = self.view.margins(x, winner) > _DECIDED * scores.abs().max().clamp_min(1)
-            best = winner.numpy()
-            wrong = (best != predicted) & decided.numpy()
+                margins = self.single_view.margins(x, winner)
+                decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
+            best = winner.cpu().numpy()
+            wrong = (best != predicted) & decided.cpu().numpy()
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             raise ValueError(
@@ -411,6 +443,10 @@ class Reader:
     @property
     def _name(self) -> str:
         return _describe_classifier(self.classifier)
+
+    def _decide(self, pixels: NDArray[Any], form: ImageForm | None) -> NDArray[np.float64]:
+        """Ask for the decision values by which a classifier predicts."""
+        return self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
 
     def _levels(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
         """Bring images to levels from 0 to 255, without rounding."""

@@ -25,8 +25,9 @@ __all__ = ["ClassTemplates", "Draw", "find_template", "round_through"]
 Draw = Callable[[Tensor, int, torch.Generator], Tensor]
 """From a template, (height, width, channels) on 0..255, to n ciphertexts of it, as levels.
 
-What a ciphertext holds besides is drawn anew from the generator. Differentiable with respect to the
-template; rounding is by `round_through`."""
+What a ciphertext holds besides is drawn anew from the generator, which is of the processor, so that
+a seed means the same everywhere. Differentiable with respect to the template, and on its device;
+rounding is by `round_through`."""
 
 # Values of the ciphertexts that a step looks at, and how many these may be: small classifiers take
 # many in about the time of one.
@@ -145,7 +146,7 @@ def find_template(
     Returns
     -------
     ndarray of shape (height, width, channels), uint8
-        The same for the same classifier and class, on one machine.
+        The same for the same classifier and class, on one machine and device.
     """
     n = int(np.clip(_STEP_VALUES // np.prod(image_shape), 1, _MAX_DRAWS))
     with bounded_threads(n * int(np.prod(image_shape))):
@@ -182,10 +183,9 @@ def _descend(
 ) -> NDArray[np.uint8]:
     view = reader.single_view
     generator = torch.Generator().manual_seed(label)
-    x = _draw_start(start, label, shape).float() / 255
-    x.requires_grad_()
+    x = (_draw_start(start, label, shape).float() / 255).to(reader.device).requires_grad_()
     adam = torch.optim.Adam([x], lr=_STEP[start])
-    targets = torch.full((n,), label)
+    targets = torch.full((n,), label, device=reader.device)
     recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
     for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
         margins = view.margins(draw(255 * x, n, generator), targets)
@@ -197,7 +197,7 @@ def _descend(
         adam.step()
         with torch.no_grad():
             x.clamp_(0, 1)
-    return (255 * x.detach()).round().numpy().astype(np.uint8)
+    return (255 * x.detach()).round().cpu().numpy().astype(np.uint8)
 
 
 def _find_by_queries(

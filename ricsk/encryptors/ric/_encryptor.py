@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
@@ -35,7 +44,7 @@ from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
-from ricsk.training import OwnRandomness, draw_seed, save_weights
+from ricsk.training import OwnRandomness, draw_seed, find_device_again, save_weights
 
 __all__ = ["RICEncryptor"]
 
@@ -50,6 +59,7 @@ _LARGE_ALPHA = 0.95
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -106,9 +116,8 @@ class RICEncryptor(MaskingEncryptor):
     {image_shape}
     {value_range}
     {flatten}
-    device : str, default="auto"
-        Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's
-        name.
+    {device}
+        Encoder and decoder are trained and computed there, too.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
     verbose : int, default=0
@@ -291,12 +300,20 @@ class RICEncryptor(MaskingEncryptor):
         height, width, channels = batch.shape
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
         batch = self._enlarge(batch)
-        self._fit_classifier(batch, y)
+        self._fit_classifier(batch, y, device=self.device)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
-        self.context_ = encode_context(
+        self.context_ = self._encode_settings()
+        self._networks = self._make_networks()
+        self.templates_ = ClassTemplates()
+        if self.templates == "eager":
+            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _encode_settings(self) -> bytes:
+        """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
+        return encode_context(
             "ric",
             VERSION,
             image_shape=self.image_shape_in_,
@@ -306,10 +323,11 @@ class RICEncryptor(MaskingEncryptor):
             nonce=self.nonce_,
             network=hashlib.sha256(self.network_weights_).digest(),
         )
-        self._networks = Networks(self.network_weights_)
-        self.templates_ = ClassTemplates()
-        if self.templates == "eager":
-            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if "context_" in vars(self) and self.context_ != self._encode_settings():
+            raise ValueError("its context_ is that of other settings")
 
     def _choose_scale(self, shape: ImageShape) -> int:
         """Choose how many times images must be enlarged to hold a header."""
@@ -347,8 +365,11 @@ class RICEncryptor(MaskingEncryptor):
         )
         return save_weights(network)
 
+    def _make_networks(self) -> Networks:
+        return Networks(self.network_weights_, find_device_again(self.device_))
+
     def _restore(self) -> None:
-        self._networks = Networks(self.network_weights_)
+        self._networks = self._make_networks()
         super()._restore()
 
     def _derive_from_key(self) -> None:

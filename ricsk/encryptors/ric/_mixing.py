@@ -76,7 +76,7 @@ def draw_mixture(alpha: float) -> Draw:
     """
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        u = 255 * torch.rand((n, *template.shape), generator=generator)
+        u = 255 * torch.rand((n, *template.shape), generator=generator).to(template.device)
         return round_through((1 - alpha) * u + alpha * round_through(template))
 
     return draw

@@ -16,7 +16,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.codecs import LOSSLESS, compress
@@ -63,6 +72,7 @@ Compressed = tuple[str, bytes]
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -133,6 +143,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {device}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of templates, and of the images
         in `transform` and `rekey`.
@@ -194,7 +205,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
         "feature_layer": [str, None],
+        "device": [str],
         "verbose": ["verbose"],
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "tolerance_": [Interval(Real, 0, None, closed="left")],
+        "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
     }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
@@ -227,6 +245,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        device: str = "auto",
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -243,6 +262,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.device = device
         self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
@@ -261,7 +281,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
         self._refuse_if_none_fits(levels, sizes)
         enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
-        self._fit_classifier(enlarged, y, self.feature_layer)
+        self._fit_classifier(enlarged, y, self.feature_layer, self.device)
         if self._reader.view is None and self.match_ != "label":
             raise ValueError(
                 f"match={self.match_!r} needs a classifier that gradients can be taken of, which "
@@ -332,12 +352,19 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             match=self.match_,
             tolerance=float(self.tolerance_),
             kappa=self.kappa_,
-            feature_layer=self.feature_layer,
+            feature_layer=self.feature_layer_,
             appearance=self.appearance_,
             bit_planes=self.bit_planes_,
             codec=self.codec_,
             nonce=self.nonce_,
         )
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if hasattr(self, "scale_"):
+            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
+            if self.context_ != self._encode_settings():
+                raise ValueError("its context_ is that of other settings")
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         return find_template(
@@ -593,3 +620,11 @@ def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
         return all(len(compress(image, codec)[1]) <= room for image in images)
     except (ImportError, ValueError):  # not installed, or not for images of this size
         return False
+
+
+def _check_enlargement(shape: ImageShape, scale: int, ciphertext_shape: ImageShape) -> None:
+    """Refuse a stored enlargement that `_choose_room` does not choose."""
+    height, width, channels = shape
+    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < _MIN_ROOMY_VALUES
+    if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
+        raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")

@@ -155,7 +155,7 @@ def test_what_a_template_is_made_for_is_what_a_ciphertext_is():
     assert np.abs(first - second).max() < 0.1 * first[100]
 
 
-NETWORKS = Networks(read_pretrained())
+NETWORKS = Networks(read_pretrained(), torch.device("cpu"))
 
 
 def make_smooth():

@@ -9,7 +9,7 @@ from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.nn.ric import LightRIC
 from ricsk.training import load_weights
 
-NETWORKS = Networks(read_pretrained())
+NETWORKS = Networks(read_pretrained(), torch.device("cpu"))
 SHAPES = [(2, 20, 33, 3), (3, 41, 17, 1), (1, 16, 16, 3), (2, 1, 50, 3), (5, 8, 7, 1)]
 
 

@@ -162,8 +162,9 @@ def test_features_are_kept_within_the_tolerance(cnn, appearance):
 def test_the_feature_layer_is_named_as_torch_names_it(cnn):
     names = [name for name, _ in cnn.module_.named_modules() if name.endswith("head")]
     by_name = SealedEncryptor(KEY, cnn, match="features", feature_layer=names[0]).fit(X)
-    by_default = SealedEncryptor(KEY, cnn, match="features").fit(X)
-    np.testing.assert_array_equal(by_name.transform(X[:2]), by_default.transform(X[:2]))
+    plain, sealed = cnn.features(X[:2]), cnn.features(by_name.transform(X[:2]))
+    lengths = np.linalg.norm(plain, axis=1)
+    assert (np.linalg.norm(sealed - plain, axis=1) / lengths).max() <= 0.12 + 1e-5
     with pytest.raises(ValueError, match="feature_layer='tail': there is no such layer"):
         by_name.set_params(feature_layer="tail").fit(X)
 
