@@ -7,6 +7,7 @@ from ricsk import EtCEncryptor, LearnableEncryptor, RICEncryptor, SecretKey
 from ricsk.attacks import ITNAttack, LabelOnlyBaseline
 from ricsk.attacks._base import encrypt_levels
 from ricsk.datasets import make_street_numbers
+from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.metrics import ssim
 
@@ -29,8 +30,12 @@ def gain(encryptor, **parameters):
 
 
 def test_no_pair_is_needed_against_ric_as_published():
-    ric = RICEncryptor(KEY, CLASSIFIER, scramble=False).fit(X / 255)
+    ric = PublishedRICEncryptor(KEY, CLASSIFIER, epochs=1).fit(X / 255)
     assert gain(ric, n_keys=5, budget=120) > 0.07
+
+
+def test_pairs_of_other_keys_give_nothing_against_ric():
+    assert gain(RICEncryptor(KEY, CLASSIFIER).fit(X / 255), n_keys=5, budget=60) < 0.02
 
 
 def test_a_key_for_each_image_of_ele_gives_nothing():

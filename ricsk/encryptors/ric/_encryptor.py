@@ -33,8 +33,8 @@ from ricsk.encryptors.ric._header import (
     VERSION,
     Header,
     Recipe,
+    find_scale,
     fingerprint,
-    has_room,
 )
 from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
@@ -296,9 +296,14 @@ class RICEncryptor(MaskingEncryptor):
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
         self.alpha_, self.nonce_ = float(self.alpha), self.nonce
-        self.scale_ = self._choose_scale(batch.shape)
-        height, width, channels = batch.shape
-        self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
+        self.scale_ = find_scale(batch.shape)
+        if self.scale_ > 1 and is_frozen(self.classifier):
+            raise ValueError(
+                f"images of {describe(batch.shape)} are too small to carry a nonce, which needs "
+                f"{8 * HEADER_BYTES} values. Use larger images, or give the classifier without "
+                "FrozenEstimator, to be fitted on enlarged ones."
+            )
+        self.ciphertext_shape_ = _enlarge_shape(batch.shape, self.scale_)
         batch = self._enlarge(batch)
         self._fit_classifier(batch, y, device=self.device)
         levels = self.value_range_.to_uint8(batch.pixels)
@@ -326,22 +331,13 @@ class RICEncryptor(MaskingEncryptor):
 
     def _check_state(self) -> None:
         super()._check_state()
-        if "context_" in vars(self) and self.context_ != self._encode_settings():
+        if "context_" not in vars(self):
+            return
+        shape, scale = self.image_shape_in_, self.scale_
+        if scale != find_scale(shape) or self.ciphertext_shape_ != _enlarge_shape(shape, scale):
+            raise ValueError("its ciphertexts have another size than a header needs")
+        if self.context_ != self._encode_settings():
             raise ValueError("its context_ is that of other settings")
-
-    def _choose_scale(self, shape: ImageShape) -> int:
-        """Choose how many times images must be enlarged to hold a header."""
-        height, width, channels = shape
-        scale = 1
-        while not has_room((height * scale, width * scale, channels)):
-            scale += 1
-        if scale > 1 and is_frozen(self.classifier):
-            raise ValueError(
-                f"images of {describe(shape)} are too small to carry a nonce, which needs "
-                f"{8 * HEADER_BYTES} values. Use larger images, or give the classifier without "
-                "FrozenEstimator, to be fitted on enlarged ones."
-            )
-        return scale
 
     def _enlarge(self, batch: ImageBatch) -> ImageBatch:
         pixels = batch.pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
@@ -507,3 +503,8 @@ class RICEncryptor(MaskingEncryptor):
                 "was stored after it had encrypted, or after fit with templates='eager'.",
                 stacklevel=3,
             )
+
+
+def _enlarge_shape(shape: ImageShape, scale: int) -> ImageShape:
+    height, width, channels = shape
+    return height * scale, width * scale, channels

@@ -25,7 +25,15 @@ from ricsk.encryptors.ric._embedding import embed, extract, fits
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 
-__all__ = ["HEADER_BYTES", "NONCE_BYTES", "VERSION", "Header", "Recipe", "fingerprint", "has_room"]
+__all__ = [
+    "HEADER_BYTES",
+    "NONCE_BYTES",
+    "VERSION",
+    "Header",
+    "Recipe",
+    "find_scale",
+    "fingerprint",
+]
 
 VERSION = 2
 """Version of the format, in every header."""
@@ -66,8 +74,8 @@ class Recipe:
     known: NDArray[np.bool_]
 
 
-def has_room(shape: ImageShape) -> bool:
-    """Say whether images are large enough for a header.
+def find_scale(shape: ImageShape) -> int:
+    """Find how many times higher and wider images must be to hold a header.
 
     Parameters
     ----------
@@ -76,9 +84,13 @@ def has_room(shape: ImageShape) -> bool:
 
     Returns
     -------
-    bool
+    int
+        1 for all that have 128 values.
     """
-    return fits(int(np.prod(shape)), HEADER_BYTES)
+    scale = 1
+    while not fits(int(np.prod(shape)) * scale**2, HEADER_BYTES):
+        scale += 1
+    return scale
 
 
 def fingerprint(templates: NDArray[np.uint8]) -> NDArray[np.int64]:

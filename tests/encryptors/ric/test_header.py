@@ -7,8 +7,8 @@ from ricsk.encryptors.ric._header import (
     NONCE_BYTES,
     VERSION,
     Header,
+    find_scale,
     fingerprint,
-    has_room,
 )
 
 KEY, OTHER = SecretKey(bytes(range(32))), SecretKey(bytes(32))
@@ -112,8 +112,9 @@ def derive(made, image=IMAGES[0], template=TEMPLATES[0], label=3, attempt=0):
 
 def test_room():
     assert 8 * HEADER_BYTES == 128
-    assert has_room((8, 16, 1))
-    assert not has_room((1, 127, 1))
+    assert find_scale((8, 16, 1)) == find_scale((224, 224, 3)) == 1
+    assert find_scale((1, 127, 1)) == 2
+    assert find_scale((1, 1, 1)) == 12
 
 
 def test_more_classes_than_two_bytes_number_are_refused():
