@@ -499,9 +499,13 @@ def test_a_transport_is_the_same_for_bytes_and_rows():
     for images in (X, X.reshape(60, -1) / 255 * 7 - 2):
         flat = images.reshape(60, -1)
         frozen = FrozenEstimator(RandomForestClassifier(10, random_state=0).fit(flat, y))
-        encryptor = PixelEncryptor(KEY, flatten=True, image_shape=(16, 16, 3), shuffle_channels=False)
+        encryptor = PixelEncryptor(
+            KEY, flatten=True, image_shape=(16, 16, 3), shuffle_channels=False
+        )
         pipeline = make_pipeline(encryptor, frozen).fit(images, y)
-        scores.append([AgreementAfter(t)(pipeline, images) for t in (JPEGCodec(50), resize_and_back)])
+        scores.append(
+            [AgreementAfter(t)(pipeline, images) for t in (JPEGCodec(50), resize_and_back)]
+        )
     np.testing.assert_allclose(scores[0], scores[1], atol=0.1)
 
 

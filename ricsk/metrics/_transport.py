@@ -60,7 +60,7 @@ class AgreementAfter:
         self,
         estimator: Any,
         X: ArrayLike,
-        y: ArrayLike | None = None,  # noqa: ARG002 (scorers are given y)
+        y: ArrayLike | None = None,
     ) -> float:
         """Score a pipeline of an encryptor and a classifier.
 

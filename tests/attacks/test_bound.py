@@ -9,6 +9,7 @@ from ricsk import RICEncryptor, SecretKey
 from ricsk.attacks import brute_force_bound
 from ricsk.datasets import load_digits
 from ricsk.encryptors import PublishedRICEncryptor
+from tests.encryptors.ric.identity import fit_published
 
 KEY = SecretKey(bytes(range(32)))
 X, Y = load_digits(size=16)
@@ -19,11 +20,7 @@ LINEAR = FrozenEstimator(
 
 
 def fitted(**parameters):
-    """Fit with networks that leave images as they are: what these do is not the question."""
-    ric = PublishedRICEncryptor(KEY, LINEAR, epochs=1, batch_size=600, **parameters).fit(X_TRAIN)
-    ric._network.encode = lambda x, z: x
-    ric._network.decode = lambda u, alpha: u
-    return ric
+    return fit_published(KEY, LINEAR, X_TRAIN, **parameters)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +54,7 @@ def test_nearer_noise_recovers_more_and_is_less_likely(ric):
 def test_probability_shrinks_with_the_number_of_values_without_underflow():
     large = np.repeat(np.repeat(X_TRAIN, 2, 1), 2, 2)
     classifier = LogisticRegression(max_iter=2000, C=0.1).fit(large.reshape(600, -1), Y_TRAIN)
-    ric = PublishedRICEncryptor(KEY, FrozenEstimator(classifier), epochs=1, batch_size=600)
-    ric.fit(large)
+    ric = fit_published(KEY, FrozenEstimator(classifier), large)
     result = brute_force_bound(ric, large[:1], guesses=1, n_directions=2, radii=(1,))
     np.testing.assert_allclose(result.log10_probabilities, 1024 * np.log10(3 / 256))
 

@@ -77,7 +77,9 @@ def test_a_classifier_and_a_class_decide():
     first, again = (find_template(reader, 1, half, SHAPE, kappa=0.05) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     torch.manual_seed(5)
-    anew = find_template(read_bytes(pickle.loads(pickle.dumps(NETWORK))), 1, half, SHAPE, kappa=0.05)
+    anew = find_template(
+        read_bytes(pickle.loads(pickle.dumps(NETWORK))), 1, half, SHAPE, kappa=0.05
+    )
     np.testing.assert_array_equal(anew, first)
     assert (find_template(reader, 2, half, SHAPE, kappa=0.05) != first).mean() > 0.5
 

@@ -116,9 +116,7 @@ def test_one_that_was_changed_is_named(fitted, ciphertexts):
         X_back = fitted.inverse_transform(changed)
     assert decibels(X[[4]], X_back[[4]])[0] < 12
     rest = np.arange(30) != 4
-    np.testing.assert_array_equal(
-        X_back[rest], fitted.inverse_transform(ciphertexts[rest])
-    )
+    np.testing.assert_array_equal(X_back[rest], fitted.inverse_transform(ciphertexts[rest]))
 
 
 def test_another_classifiers_ciphertexts_are_known_for_what_they_are(ciphertexts):
@@ -181,7 +179,8 @@ def test_random_nonces_hide_which_images_are_equal():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"alpha": 0.81}, {"kappa": 0.25}, {"nonce": "random"}, {"weights": None, "epochs": 1}]
+    "changed",
+    [{"alpha": 0.81}, {"kappa": 0.25}, {"nonce": "random"}, {"weights": None, "epochs": 1}],
 )
 def test_every_setting_has_nonces_and_pads_of_its_own(changed, fitted, ciphertexts):
     """Two mixtures of one image and one pad could be solved for both."""

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from skorch import NeuralNetClassifier
 
-from ricsk import CNNClassifier, RICEncryptor, SecretKey
+from ricsk import CNNClassifier, RICEncryptor
 from ricsk.exceptions import TargetNotReachedError
 from tests.encryptors.ric.test_fitted import KEY, X, Y, bright_bands
 
