@@ -2,16 +2,16 @@
 How much mask? The smallest alpha that survives the way
 =======================================================
 
-RIC mixes a padded image with a mask: a share of 1 − α of the one, and α of the other. The pad hides
-the image at any α, so α is not about secrecy. Small ones recover the image better; large ones keep a
-larger margin for what happens to ciphertexts before the classifier reads them. So name what happens,
-and take the smallest α that survives it.
+RIC mixes a padded image with a mask: a share of 1 − α of the one, and α of the other. The pad
+hides the image at any α, so α is not about secrecy. Small ones recover the image better; large ones
+keep a larger margin for what happens to ciphertexts before the classifier reads them. So name what
+happens, and take the smallest α that survives it.
 """
 
 # %%
-# Here the classifier's side stores images as JPEG files of quality 90, halves them for a preview that
-# it enlarges again, and computes in bfloat16. Decryption needs the ciphertexts as they were made;
-# what arrives is for the classifier only.
+# Here the classifier's side stores images as JPEG files of quality 90, halves them for a preview
+# that it enlarges again, and computes in bfloat16. Decryption needs the ciphertexts as they were
+# made; what arrives is for the classifier only.
 
 from functools import partial
 

@@ -110,9 +110,9 @@ class AgreementAfter:
             copied = clone(transport)
             if "value_range" in copied.get_params(deep=False):
                 copied.set_params(value_range=(0, 1))
-            return copied.fit_transform  # type: ignore[no-any-return]
+            return copied.fit_transform
         if callable(transport):
-            return transport  # type: ignore[no-any-return]
+            return transport
         raise TypeError(
             f"transport={show_object(transport)} is neither callable nor a transformer. Give a "
             "function of images on [0, 1], or for example JPEGCodec(quality=90)."

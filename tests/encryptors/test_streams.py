@@ -39,8 +39,8 @@ NETWORK = FrozenEstimator(
     CNNClassifier(width=8, depth=2, epochs=1, batch_size=16, random_state=0).fit(IMAGES, LABELS)
 )
 
-# How images and keys are given, when templates are made, where is computed and what is shown changes
-# no ciphertext.
+# How images and keys are given, when templates are made, where all is computed, and what is shown:
+# none of it changes a ciphertext.
 NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
 
 

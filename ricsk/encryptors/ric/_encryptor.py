@@ -40,6 +40,7 @@ from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.encryptors.ric._published import PublishedRICEncryptor
 from ricsk.encryptors.ric._training import train
+from ricsk.exceptions import WrongKeyWarning
 from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
@@ -477,6 +478,7 @@ class RICEncryptor(MaskingEncryptor):
                 f"{name_images(lost)} {'was' if len(lost) == 1 else 'were'} not encrypted with "
                 f"the key {self.key_.key_id} and these settings, or changed since: what comes back "
                 "is noise. Decrypt with the encryptor that encrypted, or a copy of it.",
+                WrongKeyWarning,
                 stacklevel=3,
             )
         return super()._decrypt(pixels)[:, :: self.scale_, :: self.scale_]

@@ -1,8 +1,9 @@
 """How an image is hidden under a pad and a mask, and revealed again with the key.
 
 All is done in whole numbers, which are the same on every machine. The encoder's image, or the image
-itself where the networks lose more than they gain, is taken in sixteenths of a level, and a guard band of g levels is left free below and above the 256 levels, so
-that there are 16 · M values, M = 256 + 2g. The pad k of an image is uniform on them:
+itself where the networks lose more than they gain, is taken in sixteenths of a level, and a guard
+band of g levels is left free below and above the 256 levels, so that there are 16 · M values, M = 256 +
+2g. The pad k of an image is uniform on them:
 
     u = (16 · (v + g) + k) mod 16 · M
 
@@ -191,7 +192,7 @@ class Mixing:
         padded = (u - self._draw_pads(nonces, levels.shape[1:])) % self.n_values
         v = (padded / _STEPS - self.guard).astype(np.float32)
         if coded.any():
-            v[coded] = 255 * self.networks.decode(v[coded] / 255, self.alpha)
+            v[coded] = 255 * self.networks.decode(v[coded] / np.float32(255), self.alpha)
         return v
 
     def _draw_pads(self, nonces: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.int64]:
