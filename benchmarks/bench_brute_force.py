@@ -1,7 +1,7 @@
 """Guessing keys of RIC on CIFAR-10: what the paper's theorem claims, and what is measured.
 
-Prints, for the paper's scheme, the table of `ricsk.attacks.brute_force_bound`, and the seconds that it
-took.
+Prints, for the paper's scheme, the table of `ricsk.attacks.brute_force_bound`, and the seconds that
+it took.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 All is done in whole numbers, which are the same on every machine. The encoder's image, or the image
 itself where the networks lose more than they gain, is taken in sixteenths of a level, and a guard
-band of g levels is left free below and above the 256 levels, so that there are 16 · M values, M = 256 +
-2g. The pad k of an image is uniform on them:
+band of g levels is left free below and above the 256 levels, so that there are 16 · M values, with
+M = 256 + 2g. The pad k of an image is uniform on them:
 
     u = (16 · (v + g) + k) mod 16 · M
 
