@@ -525,7 +525,7 @@ def test_a_search_by_what_ciphertexts_survive(digits, trained_on_plain):
     scoring = {"jpeg": AgreementAfter(JPEGCodec(30)), "margin": least_margin}
     search = GridSearchCV(
         Pipeline([("enc", encryptor), ("clf", trained_on_plain)]),
-        {"enc__alpha": [0.7, 0.9]},
+        {"enc__kappa": [0.1, 2.0]},
         scoring=scoring,
         refit="jpeg",
         cv=2,

@@ -36,8 +36,9 @@ def carry(draw, template, n=40):
 
 
 @pytest.mark.parametrize("classifier", [LINEAR, NETWORK], ids=["linear", "network"])
-@pytest.mark.parametrize("draw", [half, low_planes])
-@pytest.mark.parametrize("start", ["noise", "grey"])
+@pytest.mark.parametrize(
+    ("draw", "start"), [(half, "noise"), (low_planes, "noise"), (low_planes, "grey")]
+)
 def test_whatever_a_template_carries_is_read_as_its_class(classifier, draw, start):
     reader = read_bytes(classifier)
     kappa = float(np.median(reader.margins(X, Y))) / 2

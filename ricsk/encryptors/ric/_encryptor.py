@@ -98,8 +98,8 @@ class RICEncryptor(MaskingEncryptor):
         `ricsk.nae.view_classifier`) are black boxes, whose templates are searched for by queries.
     alpha : float, default=0.8
         The weight of the mask, more than 0 and at most 0.98. It hides nothing more where it is
-        large: small ones recover the image better, large ones keep a larger margin for what happens
-        to ciphertexts on their way, and for classifiers that read noise in one way only.
+        large: small ones recover the image better, large ones leave room for a larger `kappa`, also
+        with classifiers that read noise in one way only.
     kappa : float or "auto", default="auto"
         The least margin by which the classifier must prefer the label on the ciphertext, as
         `ricsk.nae.ClassifierView.margins` measures it, or in the units of its probabilities or
