@@ -83,10 +83,10 @@ for ax in axes:
 plt.show()
 
 # %%
-# *What moves.* Recovery falls with α, because less of the image is left above the rounding to 8 bits,
-# and κ does not matter to it. The least margin grows with κ, and with it what survives; the grey line
-# is the κ that was chosen. Where a classifier reads most noise as one class, a small α cannot have a
-# large κ: `transform` raises an error, and a search leaves the row without a score.
+# *What moves.* Recovery falls with α, because less of the image is left above the rounding to 8
+# bits, and κ does not matter to it. The least margin grows with κ, and with it what survives; the
+# grey line is the κ that was chosen. Where a classifier reads most noise as one class, a small α
+# cannot have a large κ: `transform` raises an error, and a search leaves the row without a score.
 #
 # *What does not.* Agreement without a transport is 1 everywhere: an encryptor that cannot keep a
 # prediction raises an error instead of returning a ciphertext. And nothing here is about secrecy,

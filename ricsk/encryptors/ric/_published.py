@@ -242,7 +242,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
         passes = self.passes_.get(self.key_.key_id)
         most = max(_MAX_PASSES, _MAX_QUERIES)
         if not (
-            type(passes) in (np.ndarray, np.memmap)
+            isinstance(passes, np.ndarray)
             and passes.dtype.kind == "i"
             and passes.shape == self.classes_.shape
             and bool(((passes >= -1) & (passes <= most)).all())
