@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -35,9 +34,16 @@ rounding is by `round_through`."""
 _STEP_VALUES, _MAX_DRAWS = 100_000, 32
 # How many ciphertexts in a row must have the margin, and how many steps are taken for it.
 _N_HELD, _MAX_STEPS = 24, 300
-# Steps of Adam, as parts of 255. The look of little noise needs small ones.
-_STEP = {"noise": 0.1, "grey": 0.02}
-_MAX_QUERIES, _N_QUERY_DRAWS = 3000, 8
+# Steps of Adam, as parts of 255.
+_STEP = 0.1
+# How many times `kappa` is aimed at, from noise and from grey, of which little is to move.
+_SURPLUS, _GREY_SURPLUS = 2.0, 1.2
+# From grey: how far the value with the largest gradient comes to its threshold in a step, and how
+# steeply values move, once they are beyond it.
+_PUSH, _SLOPE = 0.3, 4.0
+_MAX_QUERIES = 3000
+# What is missing of a margin, if none is.
+_NOTHING = 1e-6
 
 # The key of what is random and not secret, but is the same everywhere.
 _PUBLIC = SecretKey(bytes(32))
@@ -97,24 +103,6 @@ class ClassTemplates:
         with _LOCK:
             return np.stack([self._get(int(label), make) for label in classes])[which]
 
-    def fingerprints(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return a byte of each template that tells it from others of its class.
-
-        Parameters
-        ----------
-        labels : ndarray of shape (n,), int64
-            Positions in the classifier's `classes_` whose templates were made.
-
-        Returns
-        -------
-        ndarray of shape (n,), int64
-            From 0 to 255: the first byte of the template's SHA-256.
-        """
-        with _LOCK:
-            return np.array(
-                [hashlib.sha256(self.levels[i].tobytes()).digest()[0] for i in labels], np.int64
-            )
-
     def _get(self, label: int, make: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         found = self.levels.pop(label, None)
         if found is None:
@@ -139,8 +127,8 @@ def find_template(
 
     Adam raises the margin of the class over ciphertexts of the template, which carry something else
     at each step: in single precision, until 24 of them in a row have twice the margin `kappa`, or
-    after 300 steps. Without a view, the template is searched by queries, over eight ciphertexts.
-    That it is good enough is for the ciphertexts to show.
+    after 300 steps. Without a view, the template is searched by queries, 3,000 at most, until 24
+    ciphertexts have it, the same each time. That it is good enough is for others to show.
 
     Parameters
     ----------
@@ -155,8 +143,9 @@ def find_template(
     kappa : float
         The least margin that ciphertexts are to have.
     start : {"noise", "grey"}
-        From what to start: noise, which is over all levels; or grey, which is left as little as
-        needed.
+        From what to start: noise, which is over all levels; or grey, which few values leave: those
+        that the margin needs most, by linearized Bregman iterations, until ciphertexts have 1.2
+        times `kappa`.
     verbose : int
         Whether to show a progress bar, on the standard error stream.
 
@@ -164,6 +153,11 @@ def find_template(
     -------
     ndarray of shape (height, width, channels), uint8
         The same for the same classifier and class, on one machine and device.
+
+    References
+    ----------
+    W. Yin, S. Osher, D. Goldfarb and J. Darbon, "Bregman iterative algorithms for l1-minimization
+    with applications to compressed sensing", SIAM Journal on Imaging Sciences, 2008.
     """
     n = int(np.clip(_STEP_VALUES // np.prod(image_shape), 1, _MAX_DRAWS))
     with bounded_threads(n * int(np.prod(image_shape))):
@@ -200,21 +194,50 @@ def _descend(
 ) -> NDArray[np.uint8]:
     view = reader.single_view
     generator = torch.Generator().manual_seed(label)
-    x = (_draw_start(start, label, shape).float() / 255).to(reader.device).requires_grad_()
-    adam = torch.optim.Adam([x], lr=_STEP[start])
+    x = (_draw_start(start, label, shape).float() / 255).to(reader.device)
+    move, surplus = _move_all(x), _SURPLUS
+    if start == "grey":
+        move, surplus = _move_few(x), _GREY_SURPLUS
     targets = torch.full((n,), label, device=reader.device)
     recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
     for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
+        x.requires_grad_()
         margins = view.margins(draw(255 * x, n, generator), targets)
         recent.append(margins.min().item())
         # Each step draws anew, so that these are margins of ciphertexts not seen before.
-        if len(recent) == recent.maxlen and min(recent) >= 2 * kappa:
+        if len(recent) == recent.maxlen and min(recent) >= surplus * kappa:
             break
-        (x.grad,) = torch.autograd.grad(-margins.mean(), x)
-        adam.step()
-        with torch.no_grad():
-            x.clamp_(0, 1)
+        (gradient,) = torch.autograd.grad(margins.mean(), x)
+        x = move(gradient)
     return (255 * x.detach()).round().cpu().numpy().astype(np.uint8)
+
+
+Move = Callable[[Tensor], Tensor]
+"""From the gradient of the margin to the next template, on 0..1."""
+
+
+def _move_all(start: Tensor) -> Move:
+    """Let all values go up the gradient, by Adam."""
+    x = start.clone()
+    adam = torch.optim.Adam([x], lr=_STEP, maximize=True)
+
+    def move(gradient: Tensor) -> Tensor:
+        x.grad = gradient
+        adam.step()
+        return x.clamp_(0, 1).clone()
+
+    return move
+
+
+def _move_few(start: Tensor) -> Move:
+    """Let those values leave the start that were pushed for long, by linearized Bregman steps."""
+    force = torch.zeros_like(start)
+
+    def move(gradient: Tensor) -> Tensor:
+        force.add_(_PUSH * gradient / gradient.abs().max().clamp_min(1e-30))
+        return (start + _SLOPE * torch.nn.functional.softshrink(force, 1.0)).clamp(0, 1)
+
+    return move
 
 
 def _find_by_queries(
@@ -227,20 +250,22 @@ def _find_by_queries(
     verbose: int,
 ) -> NDArray[np.uint8]:
     def score(templates: NDArray[np.uint8]) -> NDArray[np.float64]:
-        found = []
-        for template in templates:
+        """How much of the margin is missing, on average: 0 if all ciphertexts have it."""
+        found = np.zeros((len(templates), len(reader.classes)))
+        for row, template in zip(found, templates, strict=True):
             # the same each time, so that two templates can be compared
             generator = torch.Generator().manual_seed(label)
-            drawn = draw(torch.from_numpy(template).float(), _N_QUERY_DRAWS, generator)
-            found.append(reader.scores(drawn.numpy().astype(np.uint8)).mean(axis=0))
-        return np.stack(found)
+            drawn = draw(torch.from_numpy(template).float(), _N_HELD, generator)
+            margins = reader.margins(drawn.numpy().astype(np.uint8), np.full(_N_HELD, label))
+            row[label] = np.minimum(margins - _SURPLUS * kappa, 0).mean()
+        return found
 
     return find_noise_by_queries(
         score,
         _draw_start(start, label, shape).numpy().astype(np.uint8)[np.newaxis],
         [label],
         [_PUBLIC.keystream("nae/template", label.to_bytes(4, "big"))],
-        kappa=2 * kappa,
+        kappa=-_NOTHING,
         max_passes=_MAX_QUERIES,
         verbose=verbose,
     ).pixels[0]
