@@ -110,6 +110,17 @@ def test_other_images_of_the_batch_change_nothing(fitted):
     np.testing.assert_array_equal(fit().transform(TEST), C)
 
 
+def test_a_fit_with_another_classifier_forgets_the_former():
+    encryptor = fit(bits=7)
+    encryptor.transform(TEST)
+    rows = X[:150].reshape(150, -1) / 255
+    linear = LogisticRegression(C=0.01).fit(rows, Y[:150])
+    encryptor.set_params(classifier=FrozenEstimator(linear), image_shape=(16, 16, 3)).fit(rows)
+    C = encryptor.transform(X.reshape(len(X), -1) / 255)
+    expected = linear.predict(X.reshape(len(X), -1) / 255)
+    np.testing.assert_array_equal(linear.predict(C), expected)
+
+
 def test_everybody_reads_the_image(fitted):
     C = fitted.transform(TEST)
     attack = DecoderAttack().fit(C, encryptor=fitted)

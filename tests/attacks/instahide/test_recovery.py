@@ -143,6 +143,7 @@ def test_clusters_are_found_and_shared_out():
     ]
     found = weigh(truth, likely.astype(np.float32), shares, 2)
     np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert np.mean((found > 0) == (weights > 0)) > 0.95
     mixed = classes[inside[:, 0]] != classes[inside[:, 1]]
     np.testing.assert_allclose(found[mixed] @ np.eye(2)[classes], shares[mixed])
 
