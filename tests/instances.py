@@ -37,9 +37,16 @@ from ricsk.attacks import (
     KnownPlaintextAttack,
     LabelOnlyBaseline,
     LinearAttack,
+    NeuraCryptAttack,
     SIAGANAttack,
 )
-from ricsk.baselines import CloakEncryptor, InstaHideClassifier, InstaHideEncryptor, LSBEncryptor
+from ricsk.baselines import (
+    CloakEncryptor,
+    InstaHideClassifier,
+    InstaHideEncryptor,
+    LSBEncryptor,
+    NeuraCryptEncoder,
+)
 from ricsk.cloud import CloudHalf
 from ricsk.encryptors import PublishedRICEncryptor
 
@@ -74,6 +81,7 @@ ENCRYPTORS = [
         reversal="independent",
     ),
     InstaHideEncryptor(KEY, k=2),
+    NeuraCryptEncoder(KEY, patch_size=1, width=4, depth=1),
 ]
 
 # These need a classifier that is to read their ciphertexts, and labels if it is not frozen.
@@ -145,5 +153,6 @@ ATTACKS = [
     KnownPlaintextAttack(budget=1),
     LabelOnlyBaseline(),
     LinearAttack(),
+    NeuraCryptAttack(),
     SIAGANAttack(budget=1),
 ]

@@ -32,10 +32,11 @@ from ricsk.attacks import (
     KnownPlaintextAttack,
     LabelOnlyBaseline,
     LinearAttack,
+    NeuraCryptAttack,
     SIAGANAttack,
 )
 from ricsk.attacks import __all__ as public_attacks
-from ricsk.baselines import LSBEncryptor
+from ricsk.baselines import LSBEncryptor, NeuraCryptEncoder
 from ricsk.exceptions import SmallKeySpaceWarning, StateVersionError
 from tests.instances import (
     CLASSIFIERS,
@@ -50,6 +51,11 @@ X = rng.integers(0, 128, (40, 4, 4, 3), dtype=np.uint8)
 X[20:] += 128
 Y = np.repeat(["dark", "light"], 20)
 ENCRYPTOR = EtCEncryptor(KEY, block_size=2)
+VICTIMS = {
+    FRAttack: PixelEncryptor(KEY),
+    DecoderAttack: LSBEncryptor(LogisticRegression()),
+    NeuraCryptAttack: NeuraCryptEncoder(KEY, patch_size=1, width=3, depth=1),
+}
 OTHER_KEY = SecretKey(bytes(32))
 
 QUICK_ATTACKS = [
@@ -57,6 +63,7 @@ QUICK_ATTACKS = [
     LabelOnlyBaseline("mean"),
     LabelOnlyBaseline("medoid"),
     LinearAttack(),
+    NeuraCryptAttack(1),
     KeyReuseAttack(),
     KeyReuseAttack(0.25),
     FRAttack("chosen"),
@@ -93,8 +100,7 @@ def fit(estimator):
     estimator = clone(estimator)
     if not hasattr(estimator, "reconstruct"):
         return estimator.fit(X, Y)
-    needed = {FRAttack: PixelEncryptor(KEY), DecoderAttack: LSBEncryptor(LogisticRegression())}
-    encryptor = clone(needed.get(type(estimator), ENCRYPTOR)).fit(X, Y)
+    encryptor = clone(VICTIMS.get(type(estimator), ENCRYPTOR)).fit(X, Y)
     public = {"public_images": X[1:-1], "public_labels": Y[1:-1]}
     return estimator.fit(encryptor.transform(X), X, encryptor=encryptor, labels=Y, **public)
 
@@ -105,7 +111,8 @@ def ask(estimator):
         return estimator.transform(X)
     labels = {"labels": Y} if hasattr(estimator, "pictures_") else {}
     labels = {"labels": Y} if hasattr(estimator, "common_") else labels
-    return estimator.reconstruct(X[:, ::-1], **labels)
+    C = X[:, ::-1].reshape(-1, *estimator.ciphertext_shape_)
+    return estimator.reconstruct(C, **labels)
 
 
 def load(cls, state):

@@ -17,6 +17,7 @@ from ricsk.attacks._key_reuse import KeyReuseAttack
 from ricsk.attacks._known_plaintext import KnownPlaintextAttack
 from ricsk.attacks._label_only_baseline import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
+from ricsk.attacks._neuracrypt import NeuraCryptAttack
 from ricsk.attacks._sia_gan import SIAGANAttack
 from ricsk.attacks.instahide import InstaHideRecovery, recover_instahide
 from ricsk.attacks.jigsaw import JigsawAttack, JigsawScores, jigsaw_scores
@@ -44,6 +45,7 @@ __all__ = [
     "KnownPlaintextAttack",
     "LabelOnlyBaseline",
     "LinearAttack",
+    "NeuraCryptAttack",
     "SIAGANAttack",
     "brute_force_bound",
     "jigsaw_scores",

@@ -5,7 +5,14 @@ from ricsk.baselines._cloak import CloakEncryptor
 from ricsk.baselines._instahide import InstaHideEncryptor
 from ricsk.baselines._instahide_classifier import InstaHideClassifier
 from ricsk.baselines._lsb import LSBEncryptor
+from ricsk.baselines._neuracrypt import NeuraCryptEncoder
 
-__all__ = ["CloakEncryptor", "InstaHideClassifier", "InstaHideEncryptor", "LSBEncryptor"]
+__all__ = [
+    "CloakEncryptor",
+    "InstaHideClassifier",
+    "InstaHideEncryptor",
+    "LSBEncryptor",
+    "NeuraCryptEncoder",
+]
 
 publish(globals())

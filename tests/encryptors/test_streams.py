@@ -23,7 +23,7 @@ from ricsk import (
     SealedEncryptor,
     SecretKey,
 )
-from ricsk.baselines import CloakEncryptor, InstaHideEncryptor
+from ricsk.baselines import CloakEncryptor, InstaHideEncryptor, NeuraCryptEncoder
 from ricsk.datasets import make_street_numbers
 from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.keys import Keystream
@@ -85,6 +85,10 @@ def cloak(**parameters):
     return CloakEncryptor(KEY, **parameters)
 
 
+def neuracrypt(**parameters):
+    return NeuraCryptEncoder(KEY, **parameters)
+
+
 def instahide(**parameters):
     return InstaHideEncryptor(KEY, **parameters)
 
@@ -114,6 +118,12 @@ SETTINGS = [
         *({"per_block_keys": True, "scramble_blocks": True, "reversal": "independent"},),
     ),
     *vary(le, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        neuracrypt,
+        {"width": 16, "depth": 1},
+        *({"patch_size": 8}, {"width": 8}, {"depth": 2}, {"shuffle": False}),
+    ),
+    *vary(neuracrypt, {"width": 16, **SHAPES[0]}, *SHAPES[1:], rows=True),
     *vary(
         instahide,
         {},
