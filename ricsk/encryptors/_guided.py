@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,8 @@ from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor, Tags
 from ricsk.classifiers import CNNClassifier
-from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
-from ricsk.nae import Reader
+from ricsk.images import ImageBatch, ImageForm, flattened_for, naming, with_image_shape
+from ricsk.nae import ClassTemplates, Reader
 
 __all__ = ["GuidedEncryptor", "spread_indices"]
 
@@ -52,7 +52,7 @@ class GuidedEncryptor(BaseImageEncryptor):
         **BaseImageEncryptor._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
     }
-    _derived = frozenset({"_reader"})
+    _derived = BaseImageEncryptor._derived | {"_reader"}
 
     classifier: Any
     kappa_: float
@@ -60,6 +60,7 @@ class GuidedEncryptor(BaseImageEncryptor):
     classes_: NDArray[Any]
     classifier_digest_: bytes
     feature_layer_: str | None
+    templates_: ClassTemplates
 
     def _fit_classifier(
         self, batch: ImageBatch, y: ArrayLike | None, feature_layer: str | None = None
@@ -71,6 +72,13 @@ class GuidedEncryptor(BaseImageEncryptor):
         if batch.ndim == 2:
             with_image_shape(self.classifier_, batch.shape)
         if not is_frozen(given):
+            if batch.others:
+                raise ValueError(
+                    f"X holds images of {len(self.other_shapes_) + 1} sizes, and a classifier is "
+                    f"fitted on one. Give {type(self).__name__} a fitted classifier that reads "
+                    "them all, such as PretrainedClassifier(module, size=...), which resizes what "
+                    "it is shown; or resize the images."
+                )
             if y is None:
                 name = type(self).__name__
                 raise ValueError(
@@ -83,16 +91,21 @@ class GuidedEncryptor(BaseImageEncryptor):
         self.classes_ = np.asarray(self.classifier_.classes_)
         self.feature_layer_ = feature_layer
         self.__dict__.pop("_reader", None)
+        for other in batch.others:
+            with naming(other.position):
+                self._reader.resized(self._find_ciphertext_shape(other.shape))
 
-    def _examine(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _examine(self, *samples: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Measure margins of plain images, and keep a digest of what the classifier says of them.
 
         The digest stands for the classifier in the contexts of streams, so that no stream serves
-        two of them.
+        two of them. There is a sample for each size of images.
         """
-        chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
-        size = max(1, _CHUNK_VALUES // chosen[0].size)
-        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        parts = []
+        for levels in samples:
+            chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
+            size = max(1, _CHUNK_VALUES // chosen[0].size)
+            parts += [chosen[start : start + size] for start in range(0, len(chosen), size)]
         labels = [self._reader.predict(part) for part in parts]
         margins = np.concatenate(
             [self._reader.margins(*pair) for pair in zip(parts, labels, strict=True)]
@@ -120,6 +133,23 @@ class GuidedEncryptor(BaseImageEncryptor):
             (height, width, channels),
             self.feature_layer_,
         )
+
+    def _make_template(self, label: int) -> NDArray[np.uint8]:
+        """Make the template of a class, where the scheme has `templates_`."""
+        raise NotImplementedError
+
+    def _get_templates(self, labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the templates of images' classes, and make those that are missing."""
+        return self.templates_.get(labels, self.ciphertext_shape_, self._make_template)
+
+    def _make_templates(self, labels: NDArray[np.int64]) -> None:
+        """Make those templates of some classes that are missing, one at a time."""
+        for label in np.unique(labels):
+            self._get_templates(label[np.newaxis])
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self._reader = original._reader.resized(self.ciphertext_shape_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 
 from ricsk.exceptions import NoViewError
-from ricsk.images import ImageForm, ImageShape, ValueRange, flattened_for
+from ricsk.images import ImageForm, ImageShape, ValueRange, describe, flattened_for
 from ricsk.nae._views import ClassifierView, decides_by_scores, view_classifier
 
 __all__ = ["Reader"]
@@ -124,6 +124,40 @@ class Reader:
         assert self.view is not None
         with torch.inference_mode(False):  # for gradients, too
             return copy.deepcopy(self.view).float()
+
+    def resized(self, image_shape: ImageShape) -> Reader:
+        """Make a reader of images of another size, with the same view.
+
+        Parameters
+        ----------
+        image_shape : (int, int, int)
+            Height, width and channels.
+
+        Returns
+        -------
+        Reader
+
+        Raises
+        ------
+        ValueError
+            If the classifier cannot read such images.
+        """
+        other = copy.copy(self)
+        other.image_shape = image_shape
+        grey = np.full((1, *image_shape), 128, np.uint8)
+        try:
+            other.predict(grey)
+            if self.view is not None:
+                with torch.inference_mode():
+                    self.single_view.scores(torch.from_numpy(grey.astype(np.float32)))
+        except (ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise ValueError(
+                f"{self._name} cannot classify images of {describe(image_shape)}: "
+                f"{_describe_error(error)}. Give a classifier that reads images of any size, such "
+                "as PretrainedClassifier(module, size=...), which resizes what it is shown; or "
+                "resize the images."
+            ) from error
+        return other
 
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.

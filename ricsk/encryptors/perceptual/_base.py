@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from abc import abstractmethod
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._callers import find_caller
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.exceptions import SmallKeySpaceWarning
@@ -23,8 +23,6 @@ __all__ = ["PixelMapEncryptor"]
 
 # The least strength that NIST still accepts (SP 800-57 part 1 rev. 5, section 5.6.3).
 _MIN_BITS = 112
-# What may lie between a user's line and a warning.
-_INNER_PACKAGES = ("ricsk", "sklearn", "joblib")
 
 
 class PixelMapEncryptor(KeyedEncryptor):
@@ -46,7 +44,7 @@ class PixelMapEncryptor(KeyedEncryptor):
         it; it is derived from the key again.
     """
 
-    _derived = frozenset({"pixel_map_"})
+    _derived = KeyedEncryptor._derived | {"pixel_map_"}
     _scheme_type: ClassVar[type[PixelMapScheme]]
 
     scheme_: PixelMapScheme
@@ -93,14 +91,18 @@ class PixelMapEncryptor(KeyedEncryptor):
         super()._fit_scheme(batch, y)
         self.scheme_ = self._make_scheme(batch.shape)
         self.ciphertext_shape_ = self.scheme_.ciphertext_shape
+        self._warn_of_few_keys()
+
+    def _warn_of_few_keys(self) -> None:
         bits = self.scheme_.count_bits()
         if bits < _MIN_BITS:
             warnings.warn(
                 f"{type(self).__name__} has only 2^{bits:.1f} different keys for images of "
-                f"{describe(batch.shape)}; below 2^{_MIN_BITS} an adversary is expected to be able "
-                "to try them all. Use smaller blocks, more steps or larger images.",
+                f"{describe(self.scheme_.image_shape)}; below 2^{_MIN_BITS} an adversary is "
+                "expected to be able to try them all. Use smaller blocks, more steps or larger "
+                "images.",
                 SmallKeySpaceWarning,
-                stacklevel=_find_caller(),
+                stacklevel=find_caller(),
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,9 +110,17 @@ class PixelMapEncryptor(KeyedEncryptor):
         # Stored as plain values, a scheme needs no trust, and may get more options.
         return {**state, "scheme_": asdict(self.scheme_)} if "scheme_" in state else state
 
-    def _restore(self) -> None:
-        self.scheme_ = self._scheme_type(**vars(self)["scheme_"])
-        super()._restore()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "scheme_" in state:
+            state = {**state, "scheme_": self._scheme_type(**state["scheme_"])}
+        super().__setstate__(state)
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        self.scheme_ = replace(self.scheme_, image_shape=self.image_shape_in_)
+        self._warn_of_few_keys()
+
+    def _find_ciphertext_shape(self, shape: ImageShape) -> ImageShape:
+        return replace(self.scheme_, image_shape=shape).ciphertext_shape
 
     def _derive_from_key(self) -> None:
         self.pixel_map_ = self.scheme_.make_map(self.key_)
@@ -148,11 +158,3 @@ def _read_shape(image_shape: tuple[int, ...]) -> ImageShape:
     """Read a shape as that of flattened images is read."""
     one = np.broadcast_to(np.uint8(0), (1, math.prod(image_shape)))
     return check_images(one, image_shape=image_shape).shape
-
-
-def _find_caller() -> int:
-    """Find the `stacklevel` of the user's line, which a search or pipeline may be far away from."""
-    level, frame = 0, inspect.currentframe()
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER_PACKAGES:
-        level, frame = level + 1, frame.f_back
-    return level

@@ -409,6 +409,12 @@ class EtCEncryptor(PixelMapEncryptor):
             )
         return int(self.sub_block_size)
 
+    def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
+        height, width, channels = ciphertext_shape
+        if self.scheme_.splits_colours and height % 3 == 0:
+            return height // 3, width, 3
+        return height, width, channels
+
     def _why_not_recoverable(self) -> str | None:
         options: EtCEncryptor | EtCScheme = self.scheme_ if hasattr(self, "scheme_") else self
         if options.variant == "madono2020" and options.shuffle_channels:

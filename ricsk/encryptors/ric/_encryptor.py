@@ -7,13 +7,14 @@ import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._callers import find_caller
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
 from ricsk.base import EncryptorTags
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
@@ -29,7 +30,7 @@ from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.encryptors.ric._published import PublishedRICEncryptor
 from ricsk.encryptors.ric._training import train
-from ricsk.images import ImageBatch, ImageForm, describe
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
@@ -278,18 +279,24 @@ class RICEncryptor(MaskingEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        if not has_room(batch.shape):
-            raise ValueError(
-                f"images of {describe(batch.shape)} are too small to carry a nonce, which needs "
-                f"{8 * HEADER_BYTES} values. Use larger images."
-            )
+        for shape in (batch.shape, *self.other_shapes_):
+            _check_room(shape)
         self.alpha_, self.nonce_ = float(self.alpha), self.nonce
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
-        self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
+        others = [self.value_range_.to_uint8(other.pixels) for other in batch.others]
+        self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels, *others))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
-        self.context_ = encode_context(
+        self.context_ = self._encode_settings()
+        self._networks = Networks(self.network_weights_)
+        self.templates_ = ClassTemplates()
+        if self.templates == "eager":
+            self._make_templates(np.arange(len(self.classes_)))
+
+    def _encode_settings(self) -> bytes:
+        """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
+        return encode_context(
             "ric",
             VERSION,
             image_shape=self.image_shape_in_,
@@ -299,10 +306,11 @@ class RICEncryptor(MaskingEncryptor):
             nonce=self.nonce_,
             network=hashlib.sha256(self.network_weights_).digest(),
         )
-        self._networks = Networks(self.network_weights_)
-        self.templates_ = ClassTemplates()
-        if self.templates == "eager":
-            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        _check_room(self.image_shape_in_)
+        super()._adapt_to_shape(original)
+        self.context_ = self._encode_settings()
 
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""
@@ -344,7 +352,7 @@ class RICEncryptor(MaskingEncryptor):
     def _hide(
         self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        templates = self.templates_.get(labels, self._make_template)
+        templates = self._get_templates(labels)
         result = np.empty(levels.shape, np.uint8)
         kept = np.zeros(len(levels), bool)
         for attempt in range(_MAX_ATTEMPTS):
@@ -352,7 +360,7 @@ class RICEncryptor(MaskingEncryptor):
             given = levels[left], templates[left], labels[left]
             nonces = [self._make_nonce(*one, attempt) for one in zip(*given, strict=True)]
             exact = self._mixing.hide(levels[left], templates[left], nonces)
-            told = self.templates_.fingerprints(labels[left])
+            told = self.templates_.fingerprints(labels[left], self.image_shape_in_)
             result[left] = self._header.write(exact, nonces, labels[left], told)
             kept[left] = self._reader.read(result[left], labels[left], self.kappa_, form)
             if kept.all():
@@ -424,7 +432,7 @@ class RICEncryptor(MaskingEncryptor):
                 f"{name_images(lost)} {'was' if len(lost) == 1 else 'were'} not encrypted with "
                 f"the key {self.key_.key_id} and these settings, or changed since: what comes back "
                 "is noise. Decrypt with the encryptor that encrypted, or a copy of it.",
-                stacklevel=3,
+                stacklevel=find_caller(),
             )
         return super()._decrypt(pixels)
 
@@ -434,18 +442,27 @@ class RICEncryptor(MaskingEncryptor):
         masks = np.full(levels.shape, 128, np.uint8)
         labels = recipe.labels[recipe.known]
         if len(labels):
-            masks[recipe.known] = self.templates_.get(labels, self._make_template)
+            masks[recipe.known] = self._get_templates(labels)
             self._check_templates(labels, recipe.fingerprints[recipe.known])
         return self._mixing.reveal(levels, masks, recipe.nonces)
 
     def _check_templates(self, labels: NDArray[np.int64], told: NDArray[np.int64]) -> None:
         """Warn of templates that are not those of encryption."""
-        other = np.unique(labels[self.templates_.fingerprints(labels) != told])
+        found = self.templates_.fingerprints(labels, self.image_shape_in_)
+        other = np.unique(labels[found != told])
         if len(other):
             warnings.warn(
                 f"the templates of {', '.join(repr(self.classes_[i]) for i in other)} are not "
                 "those that images were encrypted with: on another machine they come out "
                 "otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
                 "was stored after it had encrypted, or after fit with templates='eager'.",
-                stacklevel=3,
+                stacklevel=find_caller(),
             )
+
+
+def _check_room(shape: ImageShape) -> None:
+    if not has_room(shape):
+        raise ValueError(
+            f"images of {describe(shape)} are too small to carry a nonce, which needs "
+            f"{8 * HEADER_BYTES} values. Use larger images."
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -222,6 +222,10 @@ class PublishedRICEncryptor(MaskingEncryptor):
     def _restore(self) -> None:
         self._restore_network()
         super()._restore()
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self.passes_ = {}
 
     def _derive_from_key(self) -> None:
         # Those of the key that they were found for are made again; another one needs its own.

@@ -19,7 +19,7 @@ from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.transformation._training import train
-from ricsk.images import ImageBatch
+from ricsk.images import ImageBatch, describe
 from ricsk.nn import from_pixels, to_pixels, to_tensor
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import load_features
@@ -300,6 +300,15 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
             for chunk in levels.split(max(1, _CHUNK_VALUES // self.n_features_in_)):
                 protected.append(to_pixels(self._network(from_pixels(chunk.double() / 255))))
         return values.from_uint8(torch.cat(protected).numpy(), batch.pixels.dtype)
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        channels = self.network_config_["n_channels"]
+        if self.image_shape_in_[2] != channels:
+            raise ValueError(
+                f"the network was trained on images with {channels} channels, and takes no images "
+                f"of {describe(self.image_shape_in_)}. Convert them, or fit on images like these."
+            )
 
     def _why_not_recoverable(self) -> str | None:
         return (
