@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -41,11 +42,15 @@ __all__ = [
     "EncryptorTags",
     "KeyedEncryptor",
     "Part",
+    "Task",
     "get_encryptor_tags",
 ]
 
+Task = Literal["encrypt", "decrypt"]
+
 # Resized copies of an encryptor are kept for images of so many values in all.
 _MAX_RESIZED_VALUES = 1 << 24
+_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -474,7 +479,7 @@ class BaseImageEncryptor(BaseEncryptor):
             batch = validate_images(self, X, reset=False)
             assert isinstance(batch, ImageBatch)
             part = Part(self.image_shape_in_, batch, np.arange(len(batch.pixels)))
-            C = batch.form.restore(self._compute("_encrypt", [part])[0])
+            C = batch.form.restore(self._compute("encrypt", [part])[0])
             return C.reshape(len(C), -1) if self.flattens_ else C
         self._refuse_table()
         parts = []
@@ -483,7 +488,7 @@ class BaseImageEncryptor(BaseEncryptor):
             with naming(group.positions[0]):
                 self._check_shape(batch.shape)
             parts.append(Part(batch.shape, batch, group.positions))
-        return _join(parts, self._compute("_encrypt", parts))
+        return _join(parts, self._compute("encrypt", parts))
 
     @available_if(_is_recoverable)
     def inverse_transform(self, X: ArrayLike) -> Any:
@@ -513,12 +518,12 @@ class BaseImageEncryptor(BaseEncryptor):
         if groups is None:
             batch = self._read_ciphertexts(X)
             part = Part(self.image_shape_in_, batch, np.arange(len(batch.pixels)))
-            (images,) = self._compute("_decrypt_batch", [part])
+            (images,) = self._compute("decrypt", [part])
             if self.flattens_ and batch.ndim == 2:
                 batch = replace(batch, ndim=self.input_ndim_)
             return batch.form.restore(images)
         parts = self._read_ciphertext_groups(groups)
-        return _join(parts, self._compute("_decrypt_batch", parts))
+        return _join(parts, self._compute("decrypt", parts))
 
     @available_if(_is_recoverable)
     def inverse_transform_batches(
@@ -561,29 +566,33 @@ class BaseImageEncryptor(BaseEncryptor):
             self.inverse_transform, X, self.input_ndim_, batch_size, "decrypting", verbose
         )
 
-    def _compute(self, task: str, parts: list[Part]) -> list[NDArray[Any]]:
-        """Encrypt or decrypt the images of each part, by the method `task`."""
-        return [self._compute_part(task, part) for part in parts]
+    def _compute(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
+        """Encrypt or decrypt images, in this process or in others."""
+        return self._compute_here(task, parts)
 
-    def _compute_part(self, task: str, part: Part) -> NDArray[Any]:
+    def _compute_here(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
+        return [self._get_resized(part.shape)._compute_part(task, part) for part in parts]
+
+    def _compute_part(self, task: Task, part: Part) -> NDArray[Any]:
         with numbered(part.positions):
-            return getattr(self._get_resized(part.shape), task)(part.batch)
-
-    def _decrypt_batch(self, batch: ImageBatch) -> NDArray[Any]:
-        return self._decrypt(batch.pixels)
+            if task == "encrypt":
+                return self._encrypt(part.batch)
+            return self._decrypt(part.batch.pixels)
 
     def _get_resized(self, shape: ImageShape) -> Self:
         """Return the same fitted encryptor for images of a shape; a few are kept."""
         if shape == self.image_shape_in_:
             return self
-        copies: dict[ImageShape, Self] = self.__dict__.setdefault("_resized", {})
-        other = copies.pop(shape, None)
-        if other is None:
-            other = self._resize(shape)
-            other._restore()
-        copies[shape] = other
-        while sum(map(math.prod, copies)) > _MAX_RESIZED_VALUES and len(copies) > 1:
-            del copies[next(iter(copies))]
+        with _LOCK:
+            copies: dict[ImageShape, Self] = self.__dict__.setdefault("_resized", {})
+            other = copies.get(shape)
+            if other is None:
+                other = self._resize(shape)
+                other._restore()
+            copies.pop(shape, None)
+            copies[shape] = other
+            while sum(map(math.prod, copies)) > _MAX_RESIZED_VALUES and len(copies) > 1:
+                del copies[next(iter(copies))]
         if hasattr(self, "verbose"):
             other.verbose = self.verbose
         return other

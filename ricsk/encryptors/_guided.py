@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.exceptions import NotFittedError
@@ -17,8 +19,9 @@ from torch import nn
 
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
-from ricsk.base import BaseImageEncryptor, Tags
+from ricsk.base import BaseImageEncryptor, Part, Tags, Task
 from ricsk.classifiers import CNNClassifier
+from ricsk.encryptors._parallel import compute_in_parallel
 from ricsk.images import ImageBatch, ImageForm, flattened_for, naming, with_image_shape
 from ricsk.nae import ClassTemplates, Reader
 
@@ -51,10 +54,13 @@ class GuidedEncryptor(BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
+        "n_jobs": [Integral, None],
     }
     _derived = BaseImageEncryptor._derived | {"_reader"}
 
     classifier: Any
+    n_jobs: int | None
+    verbose: int
     kappa_: float
     classifier_: Any
     classes_: NDArray[Any]
@@ -133,6 +139,29 @@ class GuidedEncryptor(BaseImageEncryptor):
             (height, width, channels),
             self.feature_layer_,
         )
+
+    def _compute(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
+        n_workers = effective_n_jobs(self.n_jobs)
+        if n_workers == 1 or sum(len(part.positions) for part in parts) == 1:
+            return super()._compute(task, parts)
+        for part in parts:
+            self._get_resized(part.shape)._prepare(task, part.batch)
+        return compute_in_parallel(
+            self, task, parts, n_jobs=self.n_jobs, n_workers=n_workers, verbose=self.verbose
+        )
+
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        """Make what each of several processes would make otherwise."""
+
+    def _prepare_templates(self, batch: ImageBatch) -> None:
+        """Make the templates of images' classes, if not all classes have theirs."""
+        made = {
+            label
+            for label, *shape in self.templates_.levels
+            if tuple(shape) == self.ciphertext_shape_
+        }
+        if len(made) < len(self.classes_):
+            self._make_templates(self._reader.predict(batch.pixels, batch.form))
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         """Make the template of a class, where the scheme has `templates_`."""

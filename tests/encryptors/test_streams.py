@@ -38,7 +38,7 @@ NETWORK = FrozenEstimator(
 )
 
 # How images and keys are given, and what is shown: the same map, whatever they say.
-NO_SETTINGS = {"key", "value_range", "flatten", "verbose"}
+NO_SETTINGS = {"key", "value_range", "flatten", "n_jobs", "verbose"}
 
 
 class Setting(NamedTuple):

@@ -15,8 +15,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._callers import find_caller
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
-from ricsk.base import EncryptorTags
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, N_JOBS, VALUE_RANGE, fill_in
+from ricsk.base import EncryptorTags, Task
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._header import (
     HEADER_BYTES,
@@ -49,6 +49,7 @@ _LARGE_ALPHA = 0.95
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -110,6 +111,7 @@ class RICEncryptor(MaskingEncryptor):
         name.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
+    {n_jobs}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of training, templates, and the
         images that are encrypted.
@@ -235,6 +237,7 @@ class RICEncryptor(MaskingEncryptor):
         flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -252,6 +255,7 @@ class RICEncryptor(MaskingEncryptor):
         self.flatten = flatten
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @classmethod
@@ -338,6 +342,13 @@ class RICEncryptor(MaskingEncryptor):
         key, context = self.key_, self.context_
         self._mixing = Mixing(key, context, self._networks, self.alpha_)
         self._header = Header(key, context, self.image_shape_in_, len(self.classes_))
+
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        if task == "encrypt":
+            self._prepare_templates(batch)
+        else:
+            recipe = self._header.read(self._read_levels(batch.pixels))
+            self._make_templates(recipe.labels[recipe.known])
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         return find_template(

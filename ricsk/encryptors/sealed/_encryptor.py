@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
 from os import PathLike
@@ -16,9 +17,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, N_JOBS, VALUE_RANGE, fill_in
 from ricsk._frozen import is_frozen
-from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.base import EncryptorTags, KeyedEncryptor, Task
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor, spread_indices
 from ricsk.encryptors.sealed._format import (
@@ -71,6 +72,7 @@ Compressed = tuple[str, bytes]
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -141,6 +143,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {n_jobs}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of templates, and of the images
         in `transform` and `rekey`.
@@ -235,6 +238,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -251,6 +255,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
@@ -367,6 +372,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             codec=self.codec_,
             nonce=self.nonce_,
         )
+
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        if task == "encrypt":
+            self._prepare_templates(replace(batch, pixels=self._enlarge(batch.pixels)))
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         return find_template(

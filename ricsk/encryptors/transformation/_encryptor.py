@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
-from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, VALUE_RANGE, VERBOSE, fill_in
+from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, N_JOBS, VALUE_RANGE, VERBOSE, fill_in
 from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -35,6 +35,7 @@ _CHUNK_VALUES = 1 << 16
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     fitted=FITTED,
     device=DEVICE,
     verbose=VERBOSE,
@@ -103,6 +104,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     random_state : int, RandomState or None
         Of the training. An int gives the same network every time, on one machine. None gives
         another one every time.
+    {n_jobs}
     {verbose}
 
     Attributes
@@ -186,6 +188,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.classifier = classifier
@@ -203,6 +206,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         self.flatten = flatten
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @classmethod
