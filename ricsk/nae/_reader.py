@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
+from torch import Tensor
 
 from ricsk.exceptions import NoViewError
 from ricsk.images import ImageForm, ImageShape, ValueRange, describe, flattened_for
@@ -22,6 +24,8 @@ Match = Literal["label", "proba", "features"]
 
 # Values of the images on which view and classifier are compared, and how many images that may be.
 _SAMPLE_VALUES, _MIN_SAMPLE, _MAX_SAMPLE = 200_000, 4, 64
+# Values of images that a view is asked about at a time.
+_MAX_VALUES = 1 << 24
 # What rounding in single precision can do to a margin, and more.
 _CLEAR = 1e-2
 # A margin that no arithmetic turns round, as a part of the largest score.
@@ -217,8 +221,7 @@ class Reader:
             found = self.classifier.features(self.as_input(pixels, form))
             return np.asarray(found, dtype=np.float64)
         assert self.view is not None
-        with torch.inference_mode():
-            return self.view.features(torch.from_numpy(self._levels(pixels))).numpy()
+        return self._view_parts(pixels, self.view.features).numpy()
 
     def scores(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.float64]:
         """Ask the classifier for probabilities or, if it has none, for decision values.
@@ -272,9 +275,9 @@ class Reader:
             margins = self.margins(pixels, labels, form=form)
         near = np.abs(margins - least) < _CLEAR
         if self.view is not None and near.any():
-            with torch.inference_mode():
-                levels = torch.from_numpy(self._levels(pixels[near]))
-                exact = self.view.margins(levels, torch.from_numpy(labels[near]))
+            exact = self._view_parts(
+                pixels[near], self.view.margins, torch.from_numpy(labels[near])
+            )
             margins[near] = exact.numpy()
         return (predicted == labels) & (margins >= least)
 
@@ -297,9 +300,8 @@ class Reader:
         """
         if self.view is None:
             return _margins(self.scores(pixels, form), labels)
-        with torch.inference_mode():
-            levels = torch.from_numpy(self._levels(pixels).astype(np.float32))
-            found = self.single_view.margins(levels, torch.from_numpy(labels))
+        view = self.single_view
+        found = self._view_parts(pixels, view.margins, torch.from_numpy(labels), dtype=np.float32)
         return found.double().numpy()
 
     def check(self, levels: NDArray[np.uint8], match: Match = "label") -> None:
@@ -336,11 +338,10 @@ class Reader:
             lost = [label for label in np.unique(predicted) if differ[predicted == label].all()]
             wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
-            with torch.inference_mode():
-                x = torch.from_numpy(self._levels(sample))
-                scores = self.view.scores(x)
-                winner = scores.argmax(dim=1)
-                decided = self.view.margins(x, winner) > _DECIDED * scores.abs().max().clamp_min(1)
+            scores = self._view_parts(sample, self.view.scores)
+            winner = scores.argmax(dim=1)
+            margins = self._view_parts(sample, self.view.margins, winner)
+            decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
             best = winner.numpy()
             wrong = (best != predicted) & decided.numpy()
         if wrong.any():
@@ -446,12 +447,32 @@ class Reader:
     def _name(self) -> str:
         return _describe_classifier(self.classifier)
 
-    def _levels(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
-        """Bring images to levels from 0 to 255, without rounding."""
+    def _view_parts(
+        self,
+        pixels: NDArray[Any],
+        function: Callable[..., Tensor],
+        *others: Tensor,
+        dtype: type[np.floating] = np.float64,
+    ) -> Tensor:
+        """Ask a view about images, of large ones a few at a time, to bound the memory."""
+        size = max(1, _MAX_VALUES // pixels[0].size)
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(pixels), size):
+                part = slice(start, start + size)
+                levels = torch.from_numpy(self._levels(pixels[part], dtype))
+                found.append(function(levels, *(other[part] for other in others)))
+        return torch.cat(found)
+
+    def _levels(
+        self, pixels: NDArray[Any], dtype: type[np.floating] = np.float64
+    ) -> NDArray[np.floating]:
+        """Bring images to levels from 0 to 255, without rounding but that of the dtype."""
         if pixels.dtype == np.uint8:
-            return pixels.astype(np.float64)
+            return pixels.astype(dtype)
         low, high = self.value_range.low, self.value_range.high
-        return (pixels.astype(np.float64) - low) * (255 / (high - low))
+        levels = (pixels.astype(np.float64) - low) * (255 / (high - low))
+        return levels.astype(dtype, copy=False)
 
     def _positions(self, predicted: Any) -> NDArray[np.int64]:
         found = np.asarray(predicted)
@@ -486,16 +507,14 @@ class Reader:
 
     def _check_values(self, sample: NDArray[np.uint8], match: Match) -> None:
         assert self.view is not None
-        with torch.inference_mode():
-            x = torch.from_numpy(self._levels(sample))
-            if match == "proba":
-                expected = self.view.log_proba(x).exp().numpy()
-                difference = float(np.abs(self.proba(sample) - expected).max())
-            else:
-                expected = self.view.features(x).numpy()
-                lengths = np.linalg.norm(expected, axis=1).clip(1e-12)
-                distances = np.linalg.norm(self.features(sample) - expected, axis=1)
-                difference = float((distances / lengths).max())
+        if match == "proba":
+            expected = self._view_parts(sample, self.view.log_proba).exp().numpy()
+            difference = float(np.abs(self.proba(sample) - expected).max())
+        else:
+            expected = self._view_parts(sample, self.view.features).numpy()
+            lengths = np.linalg.norm(expected, axis=1).clip(1e-12)
+            distances = np.linalg.norm(self.features(sample) - expected, axis=1)
+            difference = float((distances / lengths).max())
         if difference > _SAME:
             raise ValueError(
                 f"what is computed of {self._name} and its own {match} differ by up to "

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ricsk.encryptors.ric._networks import Networks
-from ricsk.keys import SecretKey
+from ricsk.keys import Keystream, SecretKey
 from ricsk.nae import Draw, round_through
 
 __all__ = ["MAX_ALPHA", "Mixing", "draw_mixture", "guard_band"]
@@ -35,6 +35,8 @@ MAX_ALPHA = 0.98
 
 _STEPS = 16
 _ONE = 1 << 16
+# Values that are computed on at a time.
+_PART = 1 << 19
 
 
 def guard_band(alpha: float) -> int:
@@ -125,12 +127,18 @@ class Mixing:
         ndarray of the same shape, float64
             Levels on 0..255, before rounding.
         """
-        encoded = self.networks.encode(levels)
-        v = np.rint(255 * _STEPS * encoded).astype(np.int64)
-        u = (v + _STEPS * self.guard + self._draw_pads(nonces, levels.shape[1:])) % self.n_values
+        exact = self.networks.encode(levels)
         weight = _weight(self.alpha)
-        mixed = (_ONE - weight) * 255 * u + weight * self.n_values * masks.astype(np.int64)
-        return mixed / (_ONE * self.n_values)
+        for values, mask, nonce in zip(exact, masks, nonces, strict=True):
+            pad = self._open_pad(nonce)
+            for part in _split(values.size):
+                x = values.reshape(-1)[part]
+                v = np.rint(255 * _STEPS * x).astype(np.int64)
+                u = (v + _STEPS * self.guard + pad.integers(self.n_values, x.size)) % self.n_values
+                z = mask.reshape(-1)[part].astype(np.int64)
+                mixed = (_ONE - weight) * 255 * u + weight * self.n_values * z
+                x[:] = mixed / (_ONE * self.n_values)
+        return exact
 
     def reveal(
         self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
@@ -150,15 +158,25 @@ class Mixing:
             Levels on 0..255 and a little beyond, before rounding.
         """
         weight = _weight(self.alpha)
-        mixed = _ONE * levels.astype(np.int64) - weight * masks.astype(np.int64)
-        u = mixed * self.n_values / (255 * (_ONE - weight))
-        padded = (u - self._draw_pads(nonces, levels.shape[1:])) % self.n_values
-        v = np.clip(padded / _STEPS - self.guard, -self.guard, 255 + self.guard)
-        return 255 * self.networks.decode((v / 255).astype(np.float32), self.alpha)
+        hidden = np.empty(levels.shape, np.float32)
+        for values, level, mask, nonce in zip(hidden, levels, masks, nonces, strict=True):
+            pad = self._open_pad(nonce)
+            for part in _split(values.size):
+                y = level.reshape(-1)[part].astype(np.int64)
+                z = mask.reshape(-1)[part].astype(np.int64)
+                u = (_ONE * y - weight * z) * self.n_values / (255 * (_ONE - weight))
+                padded = (u - pad.integers(self.n_values, y.size)) % self.n_values
+                v = np.clip(padded / _STEPS - self.guard, -self.guard, 255 + self.guard)
+                values.reshape(-1)[part] = v / 255
+        return 255 * self.networks.decode(hidden, self.alpha)
 
-    def _draw_pads(self, nonces: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.int64]:
-        streams = (self.key.keystream("ric/pad", self.settings + nonce) for nonce in nonces)
-        return np.stack([stream.integers(self.n_values, shape) for stream in streams])
+    def _open_pad(self, nonce: bytes) -> Keystream:
+        return self.key.keystream("ric/pad", self.settings + nonce)
+
+
+def _split(n: int) -> list[slice]:
+    """Split so many values into parts, to bound the memory."""
+    return [slice(start, start + _PART) for start in range(0, n, _PART)]
 
 
 def _weight(alpha: float) -> int:
