@@ -146,8 +146,15 @@ class GuidedEncryptor(BaseImageEncryptor):
             return super()._compute(task, parts)
         for part in parts:
             self._get_resized(part.shape)._prepare(task, part.batch)
+        quiet = object.__new__(type(self))
+        quiet.__dict__.update(self.__dict__, verbose=0)
         return compute_in_parallel(
-            self, task, parts, n_jobs=self.n_jobs, n_workers=n_workers, verbose=self.verbose
+            quiet._compute_here,
+            task,
+            parts,
+            n_jobs=self.n_jobs,
+            n_workers=n_workers,
+            verbose=self.verbose,
         )
 
     def _prepare(self, task: Task, batch: ImageBatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -15,18 +16,19 @@ from tqdm import tqdm
 
 from ricsk._callers import find_caller
 from ricsk._threads import bounded_threads
-from ricsk.base import BaseImageEncryptor, Part, Task
+from ricsk.base import Part, Task
 
 __all__ = ["compute_in_parallel"]
 
 # Work is dealt out in so many lots for each process, because images take different times.
 _LOTS_PER_JOB = 4
 
+Compute = Callable[[Task, list[Part]], list[NDArray[Any]]]
 Told = tuple[str, type[Warning]]
 
 
 def compute_in_parallel(
-    encryptor: BaseImageEncryptor,
+    compute: Compute,
     task: Task,
     parts: list[Part],
     *,
@@ -34,12 +36,13 @@ def compute_in_parallel(
     n_workers: int,
     verbose: int,
 ) -> list[NDArray[Any]]:
-    """Let several processes do what an encryptor does to images, in one thread each.
+    """Let several processes encrypt or decrypt images, in one thread each.
 
     Parameters
     ----------
-    encryptor : BaseImageEncryptor
-        Fitted. Its processes are sent copies; images are sent, too, and are never written to files.
+    compute : callable
+        A method of an encryptor, of which processes are sent copies: from a task and images to
+        pixels. Images are sent, too, and are never written to files.
     task : {"encrypt", "decrypt"}
         What to do.
     parts : list of Part
@@ -60,7 +63,7 @@ def compute_in_parallel(
     n_images = sum(len(part.positions) for part in parts)
     # joblib would write large arrays, which hold plain images, to files.
     run = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)
-    work = (delayed(_compute_lot)(encryptor, task, lot, os.getpid()) for _, lot in lots)
+    work = (delayed(_compute_lot)(compute, task, lot, os.getpid()) for _, lot in lots)
     found: list[list[NDArray[Any]]] = [[] for _ in parts]
     with tqdm(total=n_images, desc="images", unit="image", disable=not verbose) as bar:
         for (owners, lot), (pixels, told) in zip(lots, run(work), strict=True):
@@ -91,12 +94,11 @@ def _deal(parts: list[Part], n_lots: int) -> list[tuple[list[int], list[Part]]]:
 
 
 def _compute_lot(
-    encryptor: BaseImageEncryptor, task: Task, lot: list[Part], parent: int
+    compute: Compute, task: Task, lot: list[Part], parent: int
 ) -> tuple[list[NDArray[Any]], list[Told]]:
     if os.getpid() == parent:  # a thread, which warns as any other
-        return encryptor._compute_here(task, lot), []
+        return compute(task, lot), []
     with bounded_threads(0), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        encryptor.__dict__["verbose"] = 0
-        pixels = encryptor._compute_here(task, lot)
+        pixels = compute(task, lot)
     return pixels, [(str(each.message), each.category) for each in caught]

@@ -90,21 +90,20 @@ class Keystream:
         'cc3db924'
         """
         n = check_count("n", n)
-        self._advance(n)
+        self._check_left(n)
+        self._position += n
         return self._encryptor.update(bytes(n))
 
-    def _advance(self, n: int) -> None:
+    def _check_left(self, n: int) -> None:
         if self._position + n > 2**38:
             raise ValueError("a keystream ends after 2**38 bytes")
-        self._position += n
 
     def _words(self, n: int, width: int) -> NDArray[np.unsignedinteger[Any]]:
-        self._advance(n * width)
+        self._check_left(n * width)
         words = np.empty(n * width, np.uint8)
-        zeros = builtins.bytes(min(words.size, _CHUNK))
         for start in range(0, words.size, _CHUNK):
             part = words[start : start + _CHUNK]
-            part[:] = np.frombuffer(self._encryptor.update(zeros[: part.size]), np.uint8)
+            part[:] = np.frombuffer(self.bytes(part.size), np.uint8)
         return words.view(f"<u{width}")
 
     def uint8(self, size: int | tuple[int, ...]) -> NDArray[np.uint8]:

@@ -198,7 +198,8 @@ def round_through(x: Tensor) -> Tensor:
     Tensor
         Of the same shape.
     """
-    return x + (x.round() - x).detach()
+    fixed = x.detach()
+    return x + fixed.round().sub_(fixed)
 
 
 def _descend(
@@ -226,6 +227,7 @@ def _descend(
             break
         (x.grad,) = torch.autograd.grad(-margins.mean(), x)
         adam.step()
+        x.grad = None  # which takes as much memory as the template
         with torch.no_grad():
             x.clamp_(0, 1)
     return (255 * x.detach()).round().numpy().astype(np.uint8)

@@ -78,8 +78,8 @@ def draw_mixture(alpha: float) -> Draw:
     """
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        u = 255 * torch.rand((n, *template.shape), generator=generator)
-        return round_through((1 - alpha) * u + alpha * round_through(template))
+        u = torch.rand((n, *template.shape), generator=generator).mul_(255)
+        return round_through(u.mul_(1 - alpha) + alpha * round_through(template))
 
     return draw
 

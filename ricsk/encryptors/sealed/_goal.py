@@ -47,7 +47,8 @@ def draw_low_planes(bit_planes: int) -> Draw:
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
         high = round_through((template - (unit - 1) / 2) / unit).clamp(0, 256 // unit - 1)
-        return unit * high + torch.randint(unit, (n, *template.shape), generator=generator)
+        low = torch.randint(unit, (n, *template.shape), generator=generator, dtype=torch.uint8)
+        return unit * high + low
 
     return draw
 
