@@ -30,7 +30,7 @@ from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.encryptors.ric._published import PublishedRICEncryptor
 from ricsk.encryptors.ric._training import train
-from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe, naming
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
@@ -283,8 +283,10 @@ class RICEncryptor(MaskingEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        for shape in (batch.shape, *self.other_shapes_):
-            _check_room(shape)
+        _check_room(batch.shape)
+        for other in batch.others:
+            with naming(other.position):
+                _check_room(other.shape)
         self.alpha_, self.nonce_ = float(self.alpha), self.nonce
         self._fit_classifier(batch, y)
         levels = self.value_range_.to_uint8(batch.pixels)

@@ -273,7 +273,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.scale_, self.bit_planes_ = (max(column) for column in zip(*rooms, strict=True))
         self.ciphertext_shape_ = self._find_ciphertext_shape(batch.shape)
         self._refuse_if_none_fits(samples, sizes)
-        enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
+        enlarged = replace(batch, pixels=self._enlarge(batch.pixels))
         self._fit_classifier(enlarged, y, self.feature_layer)
         if self._reader.view is None and self.match_ != "label":
             raise ValueError(
