@@ -61,8 +61,7 @@ def compute_in_parallel(
     """
     lots = _deal(parts, _LOTS_PER_JOB * n_workers)
     n_images = sum(len(part.positions) for part in parts)
-    # joblib would write large arrays, which hold plain images, to files.
-    run = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)
+    run = _make_parallel(n_jobs)
     work = (delayed(_compute_lot)(compute, task, lot, os.getpid()) for _, lot in lots)
     found: list[list[NDArray[Any]]] = [[] for _ in parts]
     with tqdm(total=n_images, desc="images", unit="image", disable=not verbose) as bar:
@@ -73,6 +72,15 @@ def compute_in_parallel(
                 warnings.warn(text, category, stacklevel=find_caller())
             bar.update(sum(len(part.positions) for part in lot))
     return [np.concatenate(made) for made in found]
+
+
+def _make_parallel(n_jobs: int | None) -> Parallel:
+    """Make a pool that returns lots as they are done, where its backend can."""
+    # joblib would write large arrays, which hold plain images, to files.
+    try:
+        return Parallel(n_jobs=n_jobs, max_nbytes=None, return_as="generator")
+    except ValueError:
+        return Parallel(n_jobs=n_jobs, max_nbytes=None)
 
 
 def _deal(parts: list[Part], n_lots: int) -> list[tuple[list[int], list[Part]]]:

@@ -68,7 +68,7 @@ EXACT = [
     EtCEncryptor(KEY, grayscale=True),
     PixelEncryptor(KEY),
     LearnableEncryptor(KEY, block_size=4),
-    SealedEncryptor(KEY, CLASSIFIER, kappa=0),
+    SealedEncryptor(KEY, CLASSIFIER, kappa=0, bit_planes=5),
 ]
 every_encryptor = pytest.mark.parametrize(
     "encryptor",
