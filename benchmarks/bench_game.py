@@ -50,7 +50,6 @@ def main() -> None:
         "ELE": LearnableEncryptor(key, per_block_keys=True, scramble_blocks=True),
         "EtC 4": EtCEncryptor(key, block_size=4),
         "EtC 4, one key": EtCEncryptor(key, block_size=4, per_block_keys=False),
-        "RIC unscrambled": RICEncryptor(key, frozen, scramble=False),
         **{f"RIC {alpha}": RICEncryptor(key, frozen, alpha=alpha) for alpha in (0.5, 0.8, 0.9)},
         "sealed": SealedEncryptor(key, frozen),
     }

@@ -12,6 +12,7 @@ __all__ = [
     "EXACT_VALUE_RANGE",
     "FITTED",
     "FLATTEN",
+    "GUIDED_DEVICE",
     "IMAGE_SHAPE",
     "KEY",
     "KEY_IN_USE",
@@ -24,6 +25,12 @@ __all__ = [
 DEVICE = """
 device : str, default="auto"
     Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's name.
+"""
+GUIDED_DEVICE = """
+device : str, default="auto"
+    Where templates are made and searches run: "auto" (a CUDA device, else MPS, else the CPU), or
+    one of these by torch's name. Another kind of device makes other templates, and so other
+    ciphertexts, which open everywhere. The classifier computes where it is.
 """
 FLATTEN = """
 flatten : bool, default=False

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ricsk._secrets import find_misplaced_fault
+from ricsk._state import check_names, check_values, explain_restoring
 from ricsk._version import __version__
 from ricsk.exceptions import StateVersionError
 from ricsk.images import as_table, group_by_size
@@ -35,8 +37,19 @@ class Estimator(BaseEstimator):
     """Base of all estimators: fits that leave all or nothing, and states that know their version.
 
     A subclass learns on the twin that `_all_or_nothing` lends, and overrides `__getstate__` and
-    `__setstate__` where something is stored in another form than it is used in.
+    `__setstate__` where something is stored in another form than it is used in. What its fitted
+    attributes may be, it says in `_state_constraints`, and how they hang together in
+    `_check_state`: a stored state may have been made by anybody.
     """
+
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {}
+    """Constraints of fitted attributes that are not named after a parameter.
+
+    They are scikit-learn's, or of `ricsk._state`. ``alpha_``, the fitted copy of a parameter
+    ``alpha``, need not be named: it satisfies the constraints of the parameter.
+    """
+    _derived: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that follow from the others, are made again on loading, and are never stored."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what may be a key where none belongs, because views and errors show parameters."""
@@ -88,7 +101,20 @@ class Estimator(BaseEstimator):
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not Parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
+        check_names(type(self), state, self._derived)
+        check_values(type(self), state, self._state_constraints)
         super().__setstate__(state)
+        with explain_restoring(type(self)):
+            self._check_state()
+
+    def _check_state(self) -> None:
+        """Check, after loading, how the fitted attributes hang together.
+
+        It is called before anything is made of them, and raises ValueError.
+        """
+        shape, n_features = (vars(self).get(name) for name in ("image_shape_in_", "n_features_in_"))
+        if shape is not None and math.prod(shape) != n_features:
+            raise ValueError(f"images of the shape {shape} do not have {n_features} values")
 
 
 class ImageTransformerMixin(TransformerMixin):

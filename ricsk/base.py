@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ricsk._estimator import Estimator, ImageTransformerMixin
 from ricsk._secrets import show_object
+from ricsk._state import IMAGE_FORM, IMAGE_SHAPE, Check, explain_restoring
 from ricsk.images import (
     ImageBatch,
     ImageShape,
@@ -151,8 +152,7 @@ class BaseEncryptor(
         "image_shape": [tuple, list, None],
         "value_range": [tuple, list, None],
     }
-    _derived: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that follow from the others and are made again on loading, by `_restore`."""
+    _state_constraints: ClassVar[dict[str, list[Any]]] = IMAGE_FORM
 
     image_shape_in_: ImageShape
     value_range_: ValueRange
@@ -286,7 +286,7 @@ class BaseEncryptor(
         """Encrypt a batch of images of the fitted shape."""
 
     def _restore(self) -> None:
-        """Make the `_derived` attributes again, after loading."""
+        """Make the `_derived` attributes again, after loading. What is stored has been checked."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -303,7 +303,8 @@ class BaseEncryptor(
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "image_shape_in_"):
-            self._restore()
+            with explain_restoring(type(self)):
+                self._restore()
 
 
 def _batch_by_batch(
@@ -336,6 +337,10 @@ def _is_list_of_images(X: Any, fitted_ndim: int) -> bool:
         (len(shape) == 3 and shape[-1] in (1, 3)) or (len(shape) == 2 and fitted_ndim > 2)
         for shape in shapes
     )
+
+
+def _are_image_shapes(value: Any) -> bool:
+    return type(value) is tuple and all(map(IMAGE_SHAPE.is_satisfied_by, value))
 
 
 def _is_recoverable(encryptor: BaseImageEncryptor) -> bool:
@@ -383,12 +388,18 @@ class BaseImageEncryptor(BaseEncryptor):
         **BaseEncryptor._parameter_constraints,
         "flatten": ["boolean"],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseEncryptor._state_constraints,
+        "flattens_": ["boolean"],
+        "ciphertext_shape_": [IMAGE_SHAPE],
+        "other_shapes_": [Check("a tuple of image shapes", _are_image_shapes)],
+    }
 
     _derived = frozenset({"_resized"})
 
     flatten: bool = False
     ciphertext_shape_: ImageShape
-    other_shapes_: tuple[ImageShape, ...] = ()
+    other_shapes_: tuple[ImageShape, ...]
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
@@ -420,7 +431,7 @@ class BaseImageEncryptor(BaseEncryptor):
         return self
 
     def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
-        self.flattens_ = self.flatten
+        self.flattens_, self.other_shapes_ = self.flatten, ()
         self.__dict__.pop("_resized", None)
         super()._learn(X, y)
 
@@ -579,6 +590,11 @@ class BaseImageEncryptor(BaseEncryptor):
                 return self._encrypt(part.batch)
             return self._decrypt(part.batch.pixels)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "image_shape_in_" in state:
+            state = {"other_shapes_": (), **state}  # from before lists had several sizes
+        super().__setstate__(state)
+
     def _get_resized(self, shape: ImageShape) -> Self:
         """Return the same fitted encryptor for images of a shape; a few are kept."""
         if shape == self.image_shape_in_:
@@ -703,6 +719,10 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "key": "no_validation",
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseImageEncryptor._state_constraints,
+        "key_": [SecretKey],
     }
 
     key = KeyParameter()

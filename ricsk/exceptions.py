@@ -8,12 +8,14 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── CloudHalfError (ValueError)
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
+    ├── KeyReferenceError (ValueError)
     ├── ModelChangedError (ValueError)
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
     ├── NotSealedError (ValueError)
-    ├── StateVersionError (ValueError)
+    ├── StateError (ValueError)
+    │   └── StateVersionError (StateError)
     ├── TargetNotReachedError (ValueError)
     ├── TooLargeError (ValueError)
     └── WrongKeyError (ValueError)
@@ -24,6 +26,7 @@ __all__ = [
     "CloudHalfError",
     "KeyFileError",
     "KeyFileNotFoundError",
+    "KeyReferenceError",
     "ModelChangedError",
     "NewerFormatError",
     "NoViewError",
@@ -31,6 +34,7 @@ __all__ = [
     "NotSealedError",
     "RicskError",
     "SmallKeySpaceWarning",
+    "StateError",
     "StateVersionError",
     "TargetNotReachedError",
     "TooLargeError",
@@ -58,6 +62,10 @@ class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
     """No key file is at a path. The path is not named, because it may be a secret."""
 
 
+class KeyReferenceError(RicskError, ValueError):
+    """A stored estimator refers to a key that was not handed over for it."""
+
+
 class ModelChangedError(RicskError, ValueError):
     """A network that is stored as the place it comes from is no longer what is found there."""
 
@@ -78,7 +86,11 @@ class NotSealedError(RicskError, ValueError):
     """A ciphertext was not sealed with this key, has been changed, or is not a ciphertext."""
 
 
-class StateVersionError(RicskError, ValueError):
+class StateError(RicskError, ValueError):
+    """A stored estimator holds what no `fit` could have made: it is damaged, or made by hand."""
+
+
+class StateVersionError(StateError):
     """A stored estimator was written by a version of this package that this one cannot read."""
 
 

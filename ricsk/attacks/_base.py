@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -13,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ricsk._estimator import Estimator
 from ricsk._secrets import show_object
+from ricsk._state import IMAGE_SHAPE
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
 from ricsk.exceptions import AttackNotApplicableError
-from ricsk.images import ImageForm, ImageShape, ValueRange, check_images, describe
+from ricsk.images import ImageForm, ImageShape, ImagesLike, ValueRange, check_images, describe
 
 __all__ = ["Adversary", "BaseAttack", "encrypt_levels"]
 
@@ -37,13 +39,13 @@ class Adversary:
     public_images : bool
         Whether it has images of the same kind as those that are hidden.
     labels : bool
-        Whether it knows the class of each ciphertext. Whoever has the classifier does, and so
-        knows that of the public images.
+        Whether it knows the class of each ciphertext and of each public image, as everybody does
+        who has the classifier.
     classifier : bool
         Whether it has the classifier, to look into or to ask.
     keys : {"same", "own", "listed"}
         Whether pairs, oracle and ciphertexts are of the key under attack; or the adversary makes
-        pairs with keys of its own; or it has a list of keys, one of which may be the right one.
+        pairs with keys of its own; or it has a list of keys, and the right one may be on it.
 
     Examples
     --------
@@ -106,6 +108,11 @@ class BaseAttack(Estimator):
         raise NotImplementedError
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        "ciphertext_shape_": [IMAGE_SHAPE],
+        "image_shape_": [IMAGE_SHAPE],
+        "reads_labels_": ["boolean"],
+    }
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Arguments of `_fit` that may be None although the adversary has them."""
 
@@ -116,10 +123,10 @@ class BaseAttack(Estimator):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        ciphertexts: ArrayLike,
-        plaintexts: ArrayLike | None = None,
+        ciphertexts: ImagesLike,
+        plaintexts: ImagesLike | None = None,
         *,
-        public_images: ArrayLike | None = None,
+        public_images: ImagesLike | None = None,
         public_labels: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         encryptor: BaseImageEncryptor | None = None,
@@ -187,7 +194,7 @@ class BaseAttack(Estimator):
         return self
 
     def reconstruct(
-        self, ciphertexts: ArrayLike, labels: ArrayLike | None = None
+        self, ciphertexts: ImagesLike, labels: ArrayLike | None = None
     ) -> NDArray[np.uint8]:
         r"""Guess the images behind ciphertexts.
 
@@ -274,13 +281,14 @@ class BaseAttack(Estimator):
         """Say why the attack cannot be run against a fitted encryptor; None if it can."""
         return None
 
-    def _read(self, images: ArrayLike, name: str) -> NDArray[np.uint8]:
+    def _read(self, images: ImagesLike, name: str) -> NDArray[np.uint8]:
         """Read a batch of images as 8-bit levels, (n_samples, height, width, channels)."""
         batch = check_images(images, caller=type(self).__name__)
         if batch.ndim == 2:
+            shape = (len(batch.pixels), math.prod(batch.shape))
             raise ValueError(
-                f"{name} have shape {np.shape(images)}; expected (n_samples, height, width, "
-                "channels). Reshape flattened images."
+                f"{name} have shape {shape}; expected (n_samples, height, width, channels). "
+                "Reshape flattened images."
             )
         return _UNIT_RANGE.to_uint8(batch.pixels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from ricsk._docs import fill_in
 from ricsk.attacks._base import Adversary
 from ricsk.attacks._network import FITTED, TRAINING, NetworkAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
-from ricsk.images import flattened_for
+from ricsk.images import ImageBatch, ImagesLike, flattened_for
 from ricsk.nn import Decoder
 
 __all__ = ["DisclosureBaseline"]
@@ -143,9 +143,10 @@ class DisclosureBaseline(NetworkAttack):
     def _standardized(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         return ((raw - self._mean) / self._deviation).astype(np.float32)
 
-    def _read(self, images: ArrayLike, name: str) -> NDArray[np.uint8]:
+    def _read(self, images: ImagesLike, name: str) -> NDArray[np.uint8]:
         if name == "ciphertexts" and not hasattr(self, "reads_levels_"):
-            self.reads_levels_ = np.asarray(images).dtype == np.uint8
+            dtype = images.dtype if isinstance(images, ImageBatch) else np.asarray(images).dtype
+            self.reads_levels_ = dtype == np.uint8
         return super()._read(images, name)
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ricsk.attacks._trials import Challenger, check_share, draw_keys, find_interval
+from ricsk.attacks._trials import BaseTrial, Challenger, check_share, draw_keys, find_interval
 from ricsk.base import BaseImageEncryptor
+from ricsk.exceptions import AttackNotApplicableError
 from ricsk.keys import SecretKey
 
 __all__ = ["DistinguishingGame", "GameResult"]
@@ -67,7 +68,7 @@ class GameResult:
 
 
 @dataclass(frozen=True)
-class DistinguishingGame:
+class DistinguishingGame(BaseTrial):
     r"""Let an adversary tell two images apart by their ciphertexts.
 
     Encryption is *indistinguishable* if nobody does better than a coin in this game [1]_: the
@@ -144,7 +145,7 @@ class DistinguishingGame:
         images: ArrayLike,
         labels: ArrayLike | None = None,
         *,
-        keys: Sequence[SecretKey] | None = None,
+        keys: Iterable[SecretKey] | None = None,
     ) -> GameResult:
         """Play the game with the two images that are least alike.
 
@@ -153,13 +154,13 @@ class DistinguishingGame:
         encryptor : fitted encryptor
             It is not changed.
         images : array-like
-            Two images of the fitted shape; or more, of which those two are taken that have one
-            label and differ most in contrast: the one nearest to mid-grey, and the one with the
-            largest standard deviation.
+            Two images of the fitted shape. From more than two, the game takes the two that have
+            one label and differ most in contrast: the one nearest to mid-grey, and the one with
+            the largest standard deviation.
         labels : array-like of shape (n_images,), optional
             What the adversary may know of each image. By default what the classifier says of the
             ciphertexts; where classifiers learn on ciphertexts, all images are taken for alike.
-        keys : sequence of SecretKey, optional
+        keys : iterable of SecretKey, optional
             ``2 * n_ciphertexts`` different keys, to play the same game again. By default, fresh
             ones. They protect nothing but this game.
 
@@ -169,8 +170,10 @@ class DistinguishingGame:
 
         Raises
         ------
+        ricsk.exceptions.AttackNotApplicableError
+            If no two images have the same label.
         ValueError
-            If no two images have the same label, or something does not fit the rest.
+            If something does not fit the rest.
         TypeError
             If `encryptor` is not an encryptor of images.
         sklearn.exceptions.NotFittedError
@@ -224,7 +227,7 @@ def _choose_pair(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[int, 
             contrasted = others[deviation[others].argmax()]
             pairs.append((deviation[contrasted] - distance[flat], int(flat), int(contrasted)))
     if not pairs:
-        raise ValueError(
+        raise AttackNotApplicableError(
             f"no two of {len(images)} images have the same label, and labels are known: expected "
             "two images that the classifier reads alike. Pass others, or more."
         )

@@ -191,6 +191,12 @@ class NetworkAttack(BaseAttack):
             return _EFFORTS[self.budget]
         return _EFFORTS["quick"]._replace(n_steps=self.budget)
 
+    def _check_state(self) -> None:
+        super()._check_state()
+        config = vars(self).get("network_config_", {})
+        if not all(isinstance(size, int | str | None) for size in config.values()):
+            raise ValueError("the sizes of its network are not plain values")
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         module = state.pop("module_", None)
@@ -203,7 +209,7 @@ class NetworkAttack(BaseAttack):
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is not None:
-            module = load_weights(partial(self._build, **self.network_config_), weights)
+            module = load_weights(self._build, weights, **self.network_config_)
             self.module_ = module.to(find_device_again(self.device_))
 
 

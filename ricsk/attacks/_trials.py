@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,15 +12,55 @@ from scipy.special import betaincinv
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ricsk._secrets import show_object
+from ricsk.attacks._base import Adversary
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
+from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import ImageBatch, check_images, flattened_for, validate_images
 from ricsk.keys import SecretKey
 
-__all__ = ["Challenger", "check_share", "draw_keys", "find_interval"]
+__all__ = ["BaseTrial", "Challenger", "check_share", "draw_keys", "find_interval"]
+
+
+class BaseTrial:
+    """Base of the attacks that draw no picture, and say which image is behind a ciphertext.
+
+    Attributes
+    ----------
+    adversary : Adversary
+        What the adversary knows and has: the images in question, what is known of each anyway, and
+        keys of its own.
+    """
+
+    adversary: ClassVar[Adversary] = Adversary(public_images=True, labels=True, keys="own")
+
+    def check(self, encryptor: BaseImageEncryptor) -> None:
+        """Refuse an encryptor whose ciphertexts tell images apart on purpose.
+
+        Parameters
+        ----------
+        encryptor : encryptor
+            It is not changed.
+
+        Raises
+        ------
+        ricsk.exceptions.AttackNotApplicableError
+            If ciphertexts disclose more than the label: two images whose probabilities or features
+            are equal are hardly to be had, and others are told apart by what is disclosed.
+        TypeError
+            If `encryptor` is not an encryptor.
+        """
+        discloses = get_encryptor_tags(encryptor).discloses
+        if discloses in ("proba", "features"):
+            said = {"proba": "probabilities", "features": "features"}[discloses]
+            raise AttackNotApplicableError(
+                f"ciphertexts of this {type(encryptor).__name__} have the {said} of their images "
+                "on purpose, which tell any two images apart. DisclosureBaseline measures what "
+                "that gives away."
+            )
 
 
 class Challenger:
-    """Whoever encrypts the images of a trial, under the keys that it is told.
+    """The side of a trial that encrypts images, under the keys that it is told.
 
     Parameters
     ----------
@@ -87,12 +128,12 @@ class Challenger:
         return np.asarray(classifier.predict(flattened_for(classifier, C)))
 
 
-def draw_keys(keys: Sequence[SecretKey] | None, n: int) -> list[SecretKey]:
+def draw_keys(keys: Iterable[SecretKey] | None, n: int) -> list[SecretKey]:
     """Generate keys, or take as many of those that are given.
 
     Parameters
     ----------
-    keys : sequence of SecretKey, optional
+    keys : iterable of SecretKey, optional
         Given keys.
     n : int
         How many it takes.
@@ -110,7 +151,7 @@ def draw_keys(keys: Sequence[SecretKey] | None, n: int) -> list[SecretKey]:
     """
     if keys is None:
         return [SecretKey.generate() for _ in range(n)]
-    chosen = list(keys)[:n]
+    chosen = list(islice(keys, n))
     if not all(isinstance(key, SecretKey) for key in chosen):
         raise TypeError("keys must be a sequence of SecretKey. Leave it out for fresh ones.")
     if len(set(chosen)) < n:

@@ -25,7 +25,8 @@ from ricsk.audit._findings import AttackRun, SchemeRun
 from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 from ricsk.audit._result import AuditResult
 from ricsk.audit._score import score, undo_mirroring
-from ricsk.base import BaseImageEncryptor, get_encryptor_tags
+from ricsk.audit._trials import Labelled, Trial, find_disclosed, run_trials
+from ricsk.base import BaseImageEncryptor
 from ricsk.classifiers import CNNClassifier
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import (
@@ -48,10 +49,10 @@ _SSIM_WINDOW = 11
 
 
 class _Part(NamedTuple):
-    """Images, as the user gave them and as 8-bit levels, and their classes."""
+    """Images, as the user gave them and as a batch of 8-bit levels, and their classes."""
 
     X: NDArray[Any]
-    images: NDArray[np.uint8]
+    images: ImageBatch
     y: NDArray[Any]
 
 
@@ -71,7 +72,7 @@ def audit(
     encryptor: BaseImageEncryptor | Sequence[BaseImageEncryptor] | Mapping[str, BaseImageEncryptor],
     X: ArrayLike,
     y: ArrayLike,
-    attacks: Literal["default"] | Sequence[BaseAttack] = "default",
+    attacks: Literal["default"] | Sequence[BaseAttack | Trial] = "default",
     *,
     classifier: Any | None = None,
     n_targets: int | None = None,
@@ -79,7 +80,7 @@ def audit(
     random_state: int | np.random.RandomState | None = None,
     verbose: int = 0,
 ) -> AuditResult:
-    """Attack an encryptor, and measure what comes back.
+    """Attack an encryptor, and measure what comes back and what can be told apart.
 
     `X` is dealt out at random into three parts, the same for all schemes and attacks. The *targets*
     are encrypted and attacked, and no attack learns from them. The rest is the adversary's: half of
@@ -90,13 +91,17 @@ def audit(
     reads ciphertexts alone, as if it made no errors. Where all reconstructions of an attack are
     mirror images or negatives, that is undone before they are measured: people see what is in them.
 
+    Attacks that draw no picture are run first, under fresh keys: `DistinguishingGame` on two of the
+    public images, and `IdentificationAttack` on targets, 50 at most. The label counts for nothing
+    in either.
+
     Parameters
     ----------
     encryptor : encryptor, or sequence or dict of encryptors
         Under attack, fitted or not. A dict gives names to them.
     X : array-like
         Images of the kind that are to be protected: ``(n_samples, height, width, channels)``,
-        ``(n_samples, height, width)`` or, if the encryptors say of which shape, flattened. At least
+        ``(n_samples, height, width)`` or, if the encryptors know the shape, flattened. At least
         80, of at least 11 × 11 pixels; a thousand or more for attacks that train a network.
     y : array-like of shape (n_samples,)
         Their classes.
@@ -105,15 +110,16 @@ def audit(
         left out there, with the reason. `LabelOnlyBaseline`, with the strategy that does best, is
         always run.
     classifier : classifier, optional
-        Who is asked what is to be seen in reconstructions: it reads plain images in the form of
-        `X`. It is cloned and fitted on what is not a target, unless frozen. By default a small
+        Says what is to be seen in reconstructions: it reads plain images in the form of `X`. It is
+        cloned and fitted on what is not a target, unless frozen. By default a small
         `CNNClassifier`.
     n_targets : int, optional
         How many images are attacked, at least 20. By default a quarter of `X`, 100 at most.
     budget : {"quick", "thorough"} or int, default="quick"
         Of the default attacks: steps of training. Attacks that you pass have their own.
     random_state : int, RandomState or None
-        Of the parts, the default attacks and the default classifier.
+        Of the parts, the default attacks and the default classifier, and of the keys under which
+        images are told apart.
     verbose : int, default=0
         Whether to name each attack on the standard error stream before it is run.
 
@@ -172,7 +178,7 @@ def audit(
         fitted = clone(scheme).fit(rest.X, rest.y)
         chosen = default_attacks(fitted, budget, seed) if isinstance(attacks, str) else attacks
         _tell(verbose, f"{name}:")
-        runs.append(_attack_scheme(name, fitted, parts, chosen, recognizer, verbose))
+        runs.append(_attack_scheme(name, fitted, parts, chosen, recognizer, seed, verbose))
     settings = {
         "images": f"{n_samples} of {describe(batch.shape)}",
         "targets": n_targets,
@@ -186,7 +192,7 @@ def audit(
         "scikit-learn": sklearn.__version__,
         "Python": platform.python_version(),
     }
-    return AuditResult(parts["target"].images, tuple(runs), settings)
+    return AuditResult(parts["target"].images.pixels, tuple(runs), settings)
 
 
 def _deal_out(
@@ -202,8 +208,11 @@ def _deal_out(
     rest = order[n_targets:]
     known, public = np.array_split(rest, 2)
     places = {"target": order[:n_targets], "known": known, "public": public}
-    parts = {name: _Part(X[place], levels[place], labels[place]) for name, place in places.items()}
-    return parts, _Part(X[rest], levels[rest], labels[rest])
+
+    def take(place: NDArray[np.int64]) -> _Part:
+        return _Part(X[place], _as_batch(levels[place]), labels[place])
+
+    return {name: take(place) for name, place in places.items()}, take(rest)
 
 
 def _fit_recognizer(classifier: Any, batch: ImageBatch, part: _Part) -> _Recognizer:
@@ -218,14 +227,24 @@ def _attack_scheme(
     name: str,
     encryptor: BaseImageEncryptor,
     parts: dict[str, _Part],
-    attacks: Sequence[BaseAttack],
+    attacks: Sequence[BaseAttack | Trial],
     recognizer: _Recognizer,
+    seed: int,
     verbose: int,
 ) -> SchemeRun:
     """Run attacks against one fitted encryptor."""
     target, known, public = (parts[part] for part in ("target", "known", "public"))
     C_target, C_known = (_encrypt(encryptor, part) for part in (target, known))
-    disclosed = {part: _find_disclosed(encryptor, parts[part]) for part in parts}
+    disclosed = {role: find_disclosed(encryptor, part.X, part.y) for role, part in parts.items()}
+    named = dict(zip(unique_names(attacks), attacks, strict=True))
+    trials, untried = run_trials(
+        encryptor,
+        {name: attack for name, attack in named.items() if isinstance(attack, Trial)},
+        Labelled(public.X, disclosed["public"]),
+        Labelled(target.X, disclosed["target"]),
+        seed,
+        verbose,
+    )
 
     def run(attack_name: str, attack: BaseAttack, baseline: float) -> AttackRun:
         _tell(verbose, f"  {attack_name}")
@@ -238,17 +257,17 @@ def _attack_scheme(
             labels=disclosed["known"],
             encryptor=encryptor,
         )
-        found = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
+        drawn = learnt.reconstruct(_as_given(C_target, target.X), labels=disclosed["target"])
         seconds = time.perf_counter() - start
-        found = undo_mirroring(target.images, found)
+        found = undo_mirroring(target.images, _as_batch(drawn))
         scores = score(target.images, found, disclosed["target"])
         return AttackRun(
             attack=attack_name,
             adversary=learnt.adversary,
-            reconstructions=found,
+            reconstructions=found.pixels,
             scores=scores,
             gain=float(scores.ssim.mean() - baseline),
-            reclassified=float(np.mean(recognizer.predict(found) == target.y)),
+            reclassified=float(np.mean(recognizer.predict(found.pixels) == target.y)),
             seconds=seconds,
             on_purpose=isinstance(attack, DisclosureBaseline),
         )
@@ -257,32 +276,30 @@ def _attack_scheme(
     free = [run(describe_estimator(baseline), baseline, 0.0) for baseline in baselines]
     best = max(free, key=lambda done: done.gain)
     runs, refused = [replace(best, gain=0.0)], {}
-    for attack_name, attack in zip(unique_names(attacks), attacks, strict=True):
-        try:
-            runs.append(run(attack_name, attack, best.gain))
-        except AttackNotApplicableError as error:
-            refused[attack_name] = str(error)
-    return SchemeRun(name, C_target, tuple(runs), refused)
+    for attack_name, attack in named.items():
+        if isinstance(attack, BaseAttack):
+            try:
+                runs.append(run(attack_name, attack, best.gain))
+            except AttackNotApplicableError as error:
+                refused[attack_name] = str(error)
+    return SchemeRun(name, C_target.pixels, tuple(runs), refused, trials, untried)
 
 
-def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> NDArray[np.uint8]:
+def _as_batch(pixels: NDArray[Any]) -> ImageBatch:
+    """Mark images as read, so that neither attacks nor metrics check them again."""
+    return ImageBatch(pixels, pixels.ndim, pixels.dtype)
+
+
+def _encrypt(encryptor: BaseImageEncryptor, part: _Part) -> ImageBatch:
     """Encrypt images in the form that the user gave; ciphertexts as 8-bit levels."""
     C = encryptor.transform(part.X)
     batch = check_images(C, image_shape=encryptor.ciphertext_shape_, caller="audit")
-    return encryptor.value_range_.to_uint8(batch.pixels)
+    return _as_batch(encryptor.value_range_.to_uint8(batch.pixels))
 
 
-def _as_given(levels: NDArray[np.uint8], X: NDArray[Any]) -> NDArray[Any]:
+def _as_given(levels: ImageBatch, X: NDArray[Any]) -> ImageBatch:
     """Make floats of ciphertexts where the images were, for attacks that ask a classifier."""
-    return levels / 255.0 if X.dtype.kind == "f" else levels
-
-
-def _find_disclosed(encryptor: Any, part: _Part) -> NDArray[Any]:
-    """Find what the classifier says of the ciphertexts of images, by design."""
-    if get_encryptor_tags(encryptor).learns_on == "ciphertexts":
-        return part.y
-    classifier = encryptor.classifier_
-    return np.asarray(classifier.predict(flattened_for(classifier, part.X)))
+    return _as_batch(levels.pixels / 255.0) if X.dtype.kind == "f" else levels
 
 
 def _check_attacks(attacks: Any) -> None:
@@ -293,7 +310,7 @@ def _check_attacks(attacks: Any) -> None:
             )
         return
     for attack in attacks:
-        if not isinstance(attack, BaseAttack):
+        if not isinstance(attack, BaseAttack | Trial):
             raise TypeError(
                 f"{show_object(attack)} is not an attack. Pass instances, such as [LinearAttack()]."
             )

@@ -1,4 +1,4 @@
-"""`compare`: what encryptors cost, side by side."""
+"""`compare`: what encryptors cost, and whether they hide content, side by side."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from ricsk.audit._names import encryptors_by_name
+from ricsk.audit._trials import Labelled, default_trials, find_disclosed, run_trials
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier
 from ricsk.encryptors.perceptual import PixelMapEncryptor
@@ -43,9 +44,9 @@ def compare(
     test_size: float = 0.25,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Compare encryptors: accuracy, time, size, keys, and what comes back with the key.
+    """Compare encryptors: accuracy, time, size, keys, what comes back, and what shows.
 
-    `audit` measures what they hide.
+    `audit` measures in full what they hide.
 
     Parameters
     ----------
@@ -69,11 +70,13 @@ def compare(
         A row for each encryptor. `learns_on`; `accuracy`, and `accuracy_drop`, the share of the
         accuracy of the same classifier on plain images that is lost (see
         `ricsk.metrics.accuracy_drop`); `encrypt_ms` and `decrypt_ms`, milliseconds for an image, in
-        one batch on this machine, the latter NaN where there is no way back; `png_bytes` and
+        one batch on this machine, the latter NaN where images cannot be recovered; `png_bytes` and
         `jpeg_bytes`, of the ciphertext of an image as PNG and as JPEG of quality 85, and
         `plain_png_bytes` and `plain_jpeg_bytes`; `key_bits`, the binary logarithm of the number of
         different encryptions, which the 256 bits of a `SecretKey` limit, NaN where the encryptor
-        cannot say; and `recoverable`: "exactly", a mean PSNR, or "no".
+        cannot say; `recoverable`: "exactly", a mean PSNR, or "no"; and `told_apart`: "yes" where a
+        `DistinguishingGame` or an `IdentificationAttack` with a quick budget does better than
+        guessing, "not found" where neither does, and "not tried" where neither can be run.
 
     Raises
     ------
@@ -97,10 +100,10 @@ def compare(
     ...     classifier=LogisticRegression(max_iter=1000),
     ...     random_state=0,
     ... )
-    >>> table[["scheme", "learns_on", "key_bits", "recoverable"]]
-      scheme    learns_on  key_bits recoverable
-    0    EtC  ciphertexts     256.0     exactly
-    1     PE  ciphertexts     256.0     exactly
+    >>> table[["scheme", "learns_on", "key_bits", "recoverable", "told_apart"]]
+      scheme    learns_on  key_bits recoverable told_apart
+    0    EtC  ciphertexts     256.0     exactly        yes
+    1     PE  ciphertexts     256.0     exactly        yes
     """
     schemes = encryptors_by_name(encryptors)
     rng = check_random_state(random_state)
@@ -109,6 +112,7 @@ def compare(
         given, np.asarray(y), test_size=test_size, random_state=rng
     )
     default = ConvMixerClassifier(random_state=rng.randint(2**31 - 1))
+    seed = rng.randint(2**31 - 1)
     shared = default if classifier is None else classifier
     rows = []
     plain_predictions: dict[int, NDArray[Any]] = {}
@@ -144,6 +148,7 @@ def compare(
                 "plain_jpeg_bytes": _mean_bytes(images, "JPEG", quality=_JPEG_QUALITY),
                 "key_bits": _key_bits(encryptor),
                 "recoverable": recoverable,
+                "told_apart": _tell_apart(encryptor, X_test, y_test, seed),
             }
         )
     return pd.DataFrame(rows)
@@ -170,6 +175,16 @@ def _measure_recovery(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple
     if np.isinf(decibels).all():
         return milliseconds, "exactly"
     return milliseconds, f"{np.minimum(decibels, 100).mean():.1f} dB"
+
+
+def _tell_apart(encryptor: Any, X: NDArray[Any], y: NDArray[Any], seed: int) -> str:
+    """Run the attacks that draw no picture."""
+    trials = {type(trial).__name__: trial for trial in default_trials("quick")}
+    images = Labelled(X, find_disclosed(encryptor, X, y))
+    runs, _ = run_trials(encryptor, trials, images, images, seed)
+    if not runs:
+        return "not tried"
+    return "yes" if any(run.result.wins for run in runs) else "not found"
 
 
 def _read_levels(encryptor: Any, images: NDArray[Any], shape: Any) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from ricsk.attacks import (
     LinearAttack,
     SIAGANAttack,
 )
+from ricsk.audit._trials import Trial, default_trials
 from ricsk.base import get_encryptor_tags
 
 __all__ = ["default_attacks"]
@@ -28,12 +29,13 @@ def default_attacks(
     encryptor: Any,
     budget: Literal["quick", "thorough"] | int = "quick",
     random_state: int | None = None,
-) -> list[BaseAttack]:
+) -> list[BaseAttack | Trial]:
     """Make every attack of `ricsk.attacks` that may have a chance.
 
-    Not `BruteForceAttack`, which is as strong as its list of keys and so shows nothing with random
-    ones: pass it yourself, with the passphrases that your users might choose. And not what can only
-    fail by construction, such as ``ITNAttack("ito")``.
+    First `DistinguishingGame` and `IdentificationAttack`, which tell images apart, then those that
+    draw pictures. `BruteForceAttack` is left out, because it is as strong as its list of keys and
+    so shows nothing with random ones: pass it yourself, with the passphrases that your users might
+    choose. Left out as well is what can only fail by construction, such as ``ITNAttack("ito")``.
 
     Parameters
     ----------
@@ -41,14 +43,15 @@ def default_attacks(
         Fitted: what is to be attacked. Attacks that need a classifier of plain images take its own,
         and are left out where it has none.
     budget : {"quick", "thorough"} or int, default="quick"
-        Of each attack that trains a network; see `KnownPlaintextAttack`.
+        Of each attack that trains a network; see `KnownPlaintextAttack`. The attacks that tell
+        images apart encrypt as many as they do by default if it is "thorough", and fewer otherwise.
     random_state : int, optional
         Of each attack that takes one.
 
     Returns
     -------
-    list of BaseAttack
-        Unfitted. Some of them may refuse the encryptor, see `BaseAttack.check`.
+    list of attacks
+        Unfitted. Some of them may refuse the encryptor, see their method `check`.
 
     Examples
     --------
@@ -62,7 +65,8 @@ def default_attacks(
     True
     """
     trained: dict[str, Any] = {"budget": budget, "random_state": random_state}
-    result: list[BaseAttack] = [
+    result: list[BaseAttack | Trial] = [
+        *default_trials(budget),
         FRAttack("advanced"),
         FRAttack("chosen"),
         LinearAttack(),

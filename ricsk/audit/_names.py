@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ _HIDDEN = {
     "key",
     "keys",
     "classifier",
+    "model",
+    "confidence",
     "random_state",
     "verbose",
     "device",
@@ -46,11 +49,20 @@ def describe_estimator(estimator: Any) -> str:
     defaults = inspect.signature(type(estimator).__init__).parameters
     changed = [
         f"{name}={value!r}"
-        for name, value in estimator.get_params(deep=False).items()
+        for name, value in _read_parameters(estimator).items()
         if name not in _HIDDEN and repr(value) != repr(defaults[name].default)
     ]
     name = type(estimator).__name__
     return f"{name}({', '.join(changed)})" if changed else name
+
+
+def _read_parameters(estimator: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(estimator):
+        return {
+            field.name: getattr(estimator, field.name) for field in dataclasses.fields(estimator)
+        }
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    return parameters
 
 
 def unique_names(estimators: Sequence[Any]) -> list[str]:

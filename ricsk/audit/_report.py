@@ -23,6 +23,11 @@ _HEADINGS = {
     "attack": "attack",
     "knows": "the adversary has",
     "finding": "finding",
+    "advantage": "advantage",
+    "named": "images named",
+    "chance": "by chance",
+    "low": "at least",
+    "high": "at most",
     "ssim": "SSIM",
     "ssim_worst": "SSIM, worst decile",
     "psnr": "PSNR, dB",
@@ -34,6 +39,11 @@ _HEADINGS = {
     "seconds": "seconds",
 }
 _FORMATS = {
+    "advantage": "{:.2f}",
+    "named": "{:.0%}",
+    "chance": "{:.0%}",
+    "low": "{:.2f}",
+    "high": "{:.2f}",
     "psnr": "{:.1f}",
     "psnr_worst": "{:.1f}",
     "gain": "{:+.3f}",
@@ -42,6 +52,7 @@ _FORMATS = {
     "p_value": "{:.4f}",
     "seconds": "{:.1f}",
 }
+_TOLD_APART = ("advantage", "named", "chance", "low", "high")
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, sans-serif; color: #1d232a; background: #fff;
@@ -92,6 +103,7 @@ def report(
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
         for name, value in settings.items()
     )
+    pictures = table[table["ssim"].notna()].drop(columns=list(_TOLD_APART))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -101,26 +113,33 @@ def report(
 <style>{_STYLE}</style>
 </head>
 <body>
-<h1>What attacks get back from encrypted images</h1>
+<h1>What attacks find out from encrypted images</h1>
 <p class="note">This file shows plain images. Keep it as you keep those.</p>
 <h2>Verdict</h2>
 <ul class="verdict">
 {lines}
 </ul>
+<p class="note">Hides pictures from eyes, not content from an adversary: no picture has to come back
+for ciphertexts to tell which image is inside. In the distinguishing game an adversary sees the
+ciphertext of one of two images with the same label; in an identification, of one of a list. Chance
+is outside of the confidence interval. Broken is a scheme with an advantage of at least 0.5, or half
+of the images named.</p>
 <p class="note">Broken: the reconstructions exceed the baseline, a picture of the class without a
 look at the ciphertext, by 0.1 SSIM or more, or most of them are nearest to their own image. Leaks:
 they tell more of an image than its label (p at most 0.001). Held: these attacks with this budget
 found no such thing; others may.</p>
 <h2>Figures</h2>
-<div class="scroll">{_table(table)}</div>
+{_told_apart(table)}
+<div class="scroll">{_table(pictures)}</div>
 <p class="note">Worst decile: one image in ten comes back at least so well. Class still seen: the
 share of reconstructions in which a classifier of plain images sees the true class. Re-identified:
 the share whose true image is the nearest of the {len(images)} attacked. An image that comes
 back exactly counts with 100 dB.</p>
-<h2>SSIM of reconstructions</h2>
+<h2>What each attack achieved</h2>
 <img class="figure" alt="Box plots of the SSIM of each attack" src="{_draw(schemes)}">
 <p class="note">Box: quartiles and median. Whiskers: 5th to 95th percentile. Dotted: mean of the
-baseline.</p>
+baseline. Dots: advantage or share of images named, with the confidence interval; dotted: chance.
+</p>
 <h2>Pictures</h2>
 {sections}
 <h2>Settings</h2>
@@ -128,6 +147,17 @@ baseline.</p>
 </body>
 </html>
 """
+
+
+def _told_apart(table: pd.DataFrame) -> str:
+    """Show the attacks that draw no picture, in a table of their own."""
+    told = table[table["chance"].notna()]
+    if told.empty:
+        return ""
+    shown = _table(told[["scheme", "attack", "knows", "finding", *_TOLD_APART, "seconds"]])
+    return f"""<div class="scroll">{shown}</div>
+<p class="note">Advantage: 0 for a coin, 1 for an adversary who is always right. At least, at most:
+the confidence interval. Images named: the share of ciphertexts whose image was named first.</p>"""
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -146,6 +176,8 @@ def _cell(name: str, value: object) -> str:
         return f"<td>{_badge(str(value))}</td>"
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
+    if value != value:
+        return '<td class="number">–</td>'
     return f'<td class="number">{_FORMATS.get(name, "{:.3f}").format(value)}</td>'
 
 
@@ -156,7 +188,7 @@ def _badge(finding: str) -> str:
 def _pictures(images: NDArray[np.uint8], scheme: SchemeRun) -> str:
     """Show for each attack the image that came back best, and the median one."""
     rows = "".join(_picture_row(images, scheme, run) for run in scheme.runs)
-    refused = "".join(f"<li>{escape(reason)}</li>" for reason in scheme.refused.values())
+    refused = "".join(f"<li>{escape(reason)}</li>" for reason in scheme.all_refused.values())
     not_run = f"<p>Not run:</p><ul>{refused}</ul>" if refused else ""
     return f"""<h3>{escape(scheme.scheme)}</h3>
 <div class="scroll"><table class="pictures">

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditResult"]
 
-# The quantile of the images that came back best: the worst for their owner.
-_WORST_QUANTILE = 0.9
-
-_LIMITABLE = ("ssim", "ssim_worst", "psnr", "psnr_worst", "gain", "reclassified", "reidentified")
+_PICTURE_FIGURES = (
+    "ssim",
+    "ssim_worst",
+    "psnr",
+    "psnr_worst",
+    "gain",
+    "reclassified",
+    "reidentified",
+)
+_LIMITABLE = (*_PICTURE_FIGURES, "advantage", "named")
+_FIGURES = ("advantage", "named", "chance", "low", "high", *_PICTURE_FIGURES, "p_value")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,8 +40,11 @@ class AuditResult:
 
     - "broken": the mean SSIM of its reconstructions exceeds that of the baseline by 0.1 or more; or
       they tell more than the label (a p-value of 0.001 at most), and at least half of them are
-      nearer to their own image than to any other.
-    - "leaks": they tell more than the label, but less than that.
+      nearer to their own image than to any other. An attack that draws no picture breaks a scheme
+      if chance is outside of its confidence interval, and it names half of the images or has an
+      advantage of one half.
+    - "leaks": they tell more than the label, or images are told apart more often than by chance,
+      but less than that.
     - "held": neither. This attack with this budget found nothing, which does not prove that there
       is nothing to find.
     - "baseline": it does not look at ciphertexts.
@@ -58,13 +68,20 @@ class AuditResult:
     def table(self) -> pd.DataFrame:
         """All figures, one row for each scheme and attack.
 
-        Columns: `scheme`; `attack`; `knows`, what the adversary has; `finding`; `ssim` and `psnr`,
-        means over the images; `ssim_worst` and `psnr_worst`, the worst decile for the owner, which
-        is the best one for the adversary: one image in ten comes back at least so well; `gain`, in
-        mean SSIM, over the baseline; `reclassified`, the share of reconstructions in which a
-        classifier sees the true class; `reidentified`, the share whose true image is the nearest of
-        all that were attacked, and `p_value` (see `score`); and `seconds`. Exact images count with
-        100 dB.
+        Columns: `scheme`; `attack`; `knows`, what the adversary has; `finding`.
+
+        Of attacks that tell images apart, and NaN for others: `advantage`, in the game, or `named`,
+        the share of images that were identified; `chance`, what guessing gives; and `low` and
+        `high`, the confidence interval.
+
+        Of attacks that draw pictures, and NaN for others: `ssim` and `psnr`, means over the images;
+        `ssim_worst` and `psnr_worst`, the worst decile for the owner, which is the best one for the
+        adversary: one image in ten comes back at least so well; `gain`, in mean SSIM, over the
+        baseline; `reclassified`, the share of reconstructions in which a classifier sees the true
+        class; `reidentified`, the share whose true image is the nearest of all that were attacked,
+        and `p_value` (see `score`). Exact images count with 100 dB.
+
+        Of all: `seconds`.
         """
         return pd.DataFrame(
             [
@@ -73,18 +90,12 @@ class AuditResult:
                     "attack": run.attack,
                     "knows": str(run.adversary),
                     "finding": run.finding,
-                    "ssim": run.scores.ssim.mean(),
-                    "ssim_worst": np.quantile(run.scores.ssim, _WORST_QUANTILE),
-                    "psnr": run.scores.psnr.mean(),
-                    "psnr_worst": np.quantile(run.scores.psnr, _WORST_QUANTILE),
-                    "gain": run.gain,
-                    "reclassified": run.reclassified,
-                    "reidentified": run.scores.reidentified,
-                    "p_value": run.scores.p_value,
+                    **dict.fromkeys(_FIGURES, np.nan),
+                    **run.figures,
                     "seconds": run.seconds,
                 }
                 for scheme in self.schemes
-                for run in scheme.runs
+                for run in scheme.all_runs
             ]
         )
 
@@ -102,15 +113,15 @@ class AuditResult:
         Parameters
         ----------
         **limits : float
-            The largest values allowed of columns of the table: ssim, ssim_worst, psnr, psnr_worst,
-            gain, reclassified or reidentified. They hold for every attack that looks at
-            ciphertexts.
+            The largest values allowed of columns of the table: advantage, named, ssim, ssim_worst,
+            psnr, psnr_worst, gain, reclassified or reidentified. They hold for every attack that
+            measures them and looks at ciphertexts.
 
         Raises
         ------
         AssertionError
-            With each attack, figure and limit; and if no attack could be run, because then nothing
-            was shown.
+            With each attack, figure and limit; and if no attack measured a figure, because then
+            nothing was shown.
         ValueError
             Without limits, or with unknown names.
 
@@ -135,31 +146,21 @@ class AuditResult:
                 f"limits on {', '.join(unknown) or 'nothing'}: expected some of "
                 f"{', '.join(_LIMITABLE)}, for example gain=0.05."
             )
-        table = self.table[self.table["finding"] != "baseline"]
-        complaints = []
-        for scheme in self.schemes:
-            rows = table[table["scheme"] == scheme.scheme].to_dict("records")
-            if not rows:
-                complaints.append(f"no attack could be run against {scheme.scheme}.")
-            excesses = [
-                f"{row['attack']} ({row['knows']}): {name} {row[name]:.3f}, limit {limit:g}"
-                for row in rows
-                for name, limit in limits.items()
-                if not row[name] <= limit
-            ]
-            if excesses:
-                complaints += [f"{scheme.scheme} leaks more than allowed:", *excesses]
+        complaints = [line for scheme in self.schemes for line in _complain(scheme, limits)]
         if complaints:
             raise AssertionError("\n".join(complaints))
 
     def figure(self) -> Figure:
-        """Draw box plots of the SSIM of each attack, one picture for each scheme.
+        """Draw what each attack achieved, one picture for each scheme.
 
         Returns
         -------
         matplotlib.figure.Figure
-            The box spans the quartiles, the line in it is the median, the whiskers reach from the
-            5th to the 95th percentile, and the dotted line is the mean of the baseline.
+            For an attack that draws pictures, a box plot of their SSIM: the box spans the
+            quartiles, the line in it is the median, the whiskers reach from the 5th to the 95th
+            percentile, and the dotted line is the mean of the baseline. For one that tells images
+            apart, a dot for the advantage or the share of images that it named, with its confidence
+            interval; the dotted line is chance.
 
         Raises
         ------
@@ -173,9 +174,9 @@ class AuditResult:
     def to_html(self, path: str | PathLike[str]) -> Path:
         """Write a report: one file that needs no other, and no network.
 
-        It has the verdict, the table, box plots, pictures of what each attack got back, what could
-        not be run, and the settings. It shows plain images, so keep it as you keep those. No key is
-        in it.
+        It has the verdict, the tables, box plots, pictures of what each attack got back, what could
+        not be run and why, and the settings. It shows plain images, so keep it as you keep those.
+        No key is in it.
 
         Parameters
         ----------
@@ -199,3 +200,22 @@ class AuditResult:
         page = report(self.images, self.schemes, self.table, self.settings)
         write_whole(target, page.encode())
         return target
+
+
+def _complain(scheme: SchemeRun, limits: dict[str, float]) -> list[str]:
+    """Say which limits were exceeded on a scheme, and which were never put to the test."""
+    runs = [run for run in scheme.all_runs if run.finding != "baseline"]
+    if not runs:
+        return [f"no attack could be run against {scheme.scheme}."]
+    lines = [
+        f"no attack on {scheme.scheme} measured {name}."
+        for name in limits
+        if not any(name in run.figures for run in runs)
+    ]
+    excesses = [
+        f"{run.attack} ({run.adversary}): {name} {run.figures[name]:.3f}, limit {limit:g}"
+        for run in runs
+        for name, limit in limits.items()
+        if name in run.figures and not run.figures[name] <= limit
+    ]
+    return [*lines, *([f"{scheme.scheme} leaks more than allowed:"] if excesses else []), *excesses]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.images import check_images
+from ricsk.images import ImageBatch, ImagesLike, check_images
 from ricsk.metrics import psnr, ssim
 
 __all__ = ["Scores", "score", "undo_mirroring"]
@@ -40,8 +41,8 @@ class Scores(NamedTuple):
 
 
 def score(
-    X_true: ArrayLike,
-    X: ArrayLike,
+    X_true: ImagesLike,
+    X: ImagesLike,
     labels: ArrayLike,
     random_state: int = 0,
 ) -> Scores:
@@ -89,9 +90,9 @@ def score(
     >>> score(X, mean, y).p_value
     1.0
     """
-    true, guessed = check_images(X_true).pixels, check_images(X).pixels
+    true, guessed = check_images(X_true), check_images(X)
     similarity, decibels = ssim(true, guessed), psnr(true, guessed)
-    correlations = _correlate(true, guessed)
+    correlations = _correlate(true.pixels, guessed.pixels)
     own = np.diag(correlations)
     return Scores(
         ssim=similarity,
@@ -101,7 +102,7 @@ def score(
     )
 
 
-def undo_mirroring(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def undo_mirroring(true: ImageBatch, found: ImageBatch) -> ImageBatch:
     """Undo a global mirror or negation of the reconstructions.
 
     An adversary without pairs may not know right from left or light from dark, and still sees what
@@ -109,20 +110,22 @@ def undo_mirroring(X_true: NDArray[np.uint8], X: NDArray[np.uint8]) -> NDArray[n
 
     Parameters
     ----------
-    X_true, X : ndarray of uint8, shape (n_samples, height, width, channels)
-        Images and their reconstructions.
+    true, found : ImageBatch
+        Images and their reconstructions, uint8.
 
     Returns
     -------
-    ndarray of uint8, shape (n_samples, height, width, channels)
-        `X`; or its mirror images, its negatives or their mirror images, if these have a mean SSIM
-        that is higher by 0.1 or more.
+    ImageBatch
+        `found`; or its mirror images, its negatives or their mirror images, if these have a mean
+        SSIM that is higher by 0.1 or more.
     """
-    mirrored = np.ascontiguousarray(X[:, :, ::-1])
-    views = [mirrored, 255 - X, 255 - mirrored]
-    found = [ssim(X_true, view).mean() for view in views]
-    best = int(np.argmax(found))
-    return views[best] if found[best] - ssim(X_true, X).mean() >= _MIN_GAIN else X
+    levels = found.pixels
+    mirrored = np.ascontiguousarray(levels[:, :, ::-1])
+    views = [replace(found, pixels=view) for view in (mirrored, 255 - levels, 255 - mirrored)]
+    similarities = [ssim(true, view).mean() for view in views]
+    best = int(np.argmax(similarities))
+    gain = similarities[best] - ssim(true, found).mean()
+    return views[best] if gain >= _MIN_GAIN else found
 
 
 def _correlate(true: NDArray[np.uint8], guessed: NDArray[np.uint8]) -> NDArray[np.float64]:

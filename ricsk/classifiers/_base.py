@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from ricsk._docs import fill_in
 from ricsk._estimator import Estimator
+from ricsk._state import COUNT, IMAGE_FORM, LABELS, check_values, explain_restoring
 from ricsk._threads import bounded_threads
 from ricsk.classifiers._network import PixelNetwork, read_pixels
 from ricsk.classifiers._texts import FITTED, TRAINING
@@ -85,6 +85,15 @@ class TorchClassifier(ClassifierMixin, Estimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **IMAGE_FORM,
+        "classes_": [LABELS],
+        "history_": [list],
+        "n_iter_": [COUNT],
+        "network_config_": [dict],
+    }
+    _derived = frozenset({"module_"})
 
     classes_: NDArray[Any]
     image_shape_in_: ImageShape
@@ -393,8 +402,23 @@ class TorchClassifier(ClassifierMixin, Estimator):
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is not None:
-            network = load_weights(partial(build, **self.network_config_), weights)
+            with explain_restoring(type(self)):
+                network = load_weights(build, weights, **self.network_config_)
             self.module_ = PixelNetwork(network).eval().to(find_device_again(self.device_))
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if not hasattr(self, "network_config_"):
+            return
+        sizes = {f"{name}_": size for name, size in self.network_config_.items()}
+        check_values(type(self), sizes | {"image_shape_": None}, {})
+        fitted = {
+            "name": self._network,
+            "image_shape": self.image_shape_in_,
+            "n_classes": len(self.classes_),
+        }
+        if self.network_config_ != self.network_config_ | fitted:
+            raise ValueError(f"its network is not one for {fitted}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

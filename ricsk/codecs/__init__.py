@@ -3,7 +3,7 @@
 from ricsk._publish import publish
 from ricsk.codecs._jpeg import JPEGCodec
 from ricsk.codecs._lossless import LOSSLESS, compress, decompress
-from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image
+from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_size
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -13,6 +13,7 @@ __all__ = [
     "compress",
     "decompress",
     "read_image",
+    "read_size",
 ]
 
 publish(globals())

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ricsk._docs import IMAGE_SHAPE, VALUE_RANGE, fill_in
 from ricsk._estimator import Estimator, ImageTransformerMixin
+from ricsk._state import IMAGE_FORM
 from ricsk.codecs._read import read_image
 from ricsk.images import ImageBatch, ImageShape, ValueRange, describe, validate_images
 
@@ -94,6 +95,8 @@ class JPEGCodec(ClassNamePrefixFeaturesOutMixin, ImageTransformerMixin, Estimato
         "image_shape": [tuple, list, None],
         "value_range": [tuple, list, None],
     }
+
+    _state_constraints: ClassVar[dict[str, list[Any]]] = IMAGE_FORM
 
     image_shape_in_: ImageShape
     value_range_: ValueRange

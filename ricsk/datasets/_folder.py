@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricsk._secrets import show_value
-from ricsk.codecs import IMAGE_SUFFIXES, read_image
+from ricsk.codecs import IMAGE_SUFFIXES, read_image, read_size
 from ricsk.datasets._resize import check_size, crop_and_resize
 
 __all__ = ["load_folder"]
@@ -56,9 +56,9 @@ def load_folder(
         If `path` is not a str or a path.
     ValueError
         If it has no sub-folders, one of them has no images, an image cannot be read or has more
-        than 8 bits a channel or more pixels than `ricsk.codecs.MAX_PIXELS`, the images differ in
-        size and no `size` is given, or `size` is not two positive integers or is of more pixels
-        than that.
+        than 8 bits a channel or more pixels than `ricsk.codecs.read_image` allows, the images
+        differ in size and no `size` is given, or `size` is not two positive integers or is of more
+        pixels than that.
 
     Warns
     -----
@@ -98,13 +98,14 @@ def load_folder(
     first = crop_and_resize(read_image(files[0]), size)
     X = np.empty((len(files), *first.shape), np.uint8)
     for i, file in enumerate(files):
+        if size is None:
+            # Before pixels are decoded; turned, or not, an image has the same two sides.
+            found = read_size(file)
+            if sorted(found) != sorted(first.shape[:2]):
+                raise ValueError(_describe_difference(files[0], first.shape, file, found))
         image = crop_and_resize(read_image(file), size)
         if image.shape[:2] != X.shape[1:3]:
-            raise ValueError(
-                f"the images differ in size: {str(files[0])!r} has {_describe_size(first)} and "
-                f"{str(file)!r} has {_describe_size(image)}. Give size=(height, width) to crop and "
-                "resize them all."
-            )
+            raise ValueError(_describe_difference(files[0], first.shape, file, image.shape))
         if image.shape[2] > X.shape[3]:
             X = np.repeat(X, 3, axis=3)
         X[i] = image
@@ -185,5 +186,11 @@ def _describe_passed_over(root: Path, entries: list[Path]) -> str:
     )
 
 
-def _describe_size(image: NDArray[np.uint8]) -> str:
-    return f"{image.shape[0]}×{image.shape[1]} pixels"
+def _describe_difference(
+    first: Path, first_size: tuple[int, ...], other: Path, other_size: tuple[int, ...]
+) -> str:
+    return (
+        f"the images differ in size: {str(first)!r} has {first_size[0]}×{first_size[1]} pixels and "
+        f"{str(other)!r} has {other_size[0]}×{other_size[1]} pixels. Give size=(height, width) to "
+        "crop and resize them all."
+    )

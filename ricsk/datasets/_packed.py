@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -15,13 +16,21 @@ from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
 from ricsk._secrets import show_value
-from ricsk.codecs import read_image
+from ricsk.codecs import read_image, read_size
 
 __all__ = ["load_packed"]
 
 MAX_EXPANSION = 100
 MAX_SMALL = 2**28
-"""How many bytes a pack may take in memory: 256 MiB, or 100 times its own size if that is more."""
+"""How many bytes images may take in memory: 256 MiB, or 100 times the pack's size if it is more."""
+
+MAX_ARRAY_EXPANSION = 20
+MAX_SMALL_ARRAYS = 2**24
+"""As much for the arrays of the pack: 16 MiB, or 20 times its size. JPEG hardly compresses."""
+
+MIN_JPEG_BYTES = 100
+MAX_CLASSES, MAX_NAME = 2**17, 1000
+"""How many classes a pack may have, and of how many characters their names may be."""
 
 _ARRAYS: dict[str, Any] = {
     "jpeg": np.uint8,
@@ -69,9 +78,11 @@ def load_packed(
     ValueError
         If `limit` is less than 1. If the pack is damaged: an array is missing or of another kind,
         offsets do not increase or leave `jpeg`, a label is not a position in `classes`, or an image
-        cannot be read or differs in size. If the arrays, or the images decoded, would take more
-        than 256 MiB of memory and more than 100 times the size of the file. The message names the
-        file and the position of the image in it.
+        cannot be read or differs in size. If the images decoded would take more than 256 MiB of
+        memory and more than 100 times the size of the file, or the arrays more than 16 MiB and more
+        than 20 times the size, or if there are more labels than such JPEG files can be, or more
+        than 131,072 classes. That is checked before arrays are read and images are decoded. The
+        message names the file and the position of the image in it.
 
     Examples
     --------
@@ -102,18 +113,19 @@ def load_packed(
         jpeg, offsets, labels, classes = _read_arrays(file)
         _check_arrays(jpeg, offsets, labels, classes)
 
-    def read(i: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    def cut(i: int) -> dict[str, Any]:
         content = jpeg[offsets[i] : offsets[i + 1]].tobytes()
-        name = f"{i} of {str(file)!r}"
-        return read_image(content, name=name, formats=("JPEG",), expected_size=size)
+        return {"source": content, "name": f"{i} of {str(file)!r}", "formats": ("JPEG",)}
 
     order = np.random.default_rng(0).permutation(len(labels))[:limit]
-    height, width, _ = read(order[0]).shape
+    first = cut(order[0])
     with _explain_failures(file):
-        _check_claim(file, len(order) * height * width * 3)
+        n_bytes = 3 * len(order) * math.prod(read_size(**first))
+        _check_claim(file, n_bytes, MAX_SMALL, MAX_EXPANSION)
+    height, width, _ = read_image(**first).shape
     X = np.empty((len(order), height, width, 3), np.uint8)
     for row, i in enumerate(order):
-        X[row] = read(i, (height, width))
+        X[row] = read_image(**cut(i), expected_size=(height, width))
     return X, labels[order].astype(np.int64), classes.tolist()
 
 
@@ -151,14 +163,59 @@ def _read_arrays(file: Path) -> list[NDArray[Any]]:
     missing = [name for name in _ARRAYS if f"{name}.npy" not in sizes]
     if missing:
         raise ValueError(f"it has no array {', '.join(missing)}")
-    _check_claim(file, sum(sizes.values()))
+    _check_claim(file, sum(sizes.values()), MAX_SMALL_ARRAYS, MAX_ARRAY_EXPANSION)
+    with zipfile.ZipFile(file) as archive:
+        headers = {name: _read_header(archive, f"{name}.npy") for name in _ARRAYS}
+    _check_headers(headers)
     with np.load(file, allow_pickle=False) as pack:
         return [pack[name] for name in _ARRAYS]
 
 
-def _check_claim(file: Path, n_bytes: int) -> None:
+def _read_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read shape and dtype of an array, and not the array."""
+    with archive.open(name) as entry:
+        major, _ = np.lib.format.read_magic(entry)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if major == 1
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(entry)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+        raise ValueError(f"its array {name} of shape {shape} is not all there")
+    return shape, dtype
+
+
+def _check_headers(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+    """Compare the arrays before they are read."""
+    for (name, kind), (shape, dtype) in zip(_ARRAYS.items(), headers.values(), strict=True):
+        if len(shape) != 1 or not np.issubdtype(dtype, kind):
+            raise ValueError(
+                f"its array {name} has dtype {dtype} and shape {shape}; expected {kind.__name__} "
+                "in one dimension"
+            )
+    n_bytes, n_offsets, n_labels, n_classes = (shape[0] for shape, _ in headers.values())
+    if not n_labels or n_offsets != n_labels + 1:
+        raise ValueError(
+            f"it has {n_labels} labels and {n_offsets} offsets; expected at least one label, and "
+            "one more offset"
+        )
+    if n_labels * MIN_JPEG_BYTES > n_bytes:
+        raise ValueError(
+            f"it has {n_labels:,} labels and {n_bytes:,} bytes of images; expected at least "
+            f"{MIN_JPEG_BYTES} bytes for each"
+        )
+    n_characters = headers["classes"][1].itemsize // 4
+    if n_classes > MAX_CLASSES or n_characters > MAX_NAME:
+        raise ValueError(
+            f"it has {n_classes:,} classes with names of up to {n_characters:,} characters; "
+            f"expected at most {MAX_CLASSES:,} of up to {MAX_NAME:,}"
+        )
+
+
+def _check_claim(file: Path, n_bytes: int, small: int, expansion: int) -> None:
     """Refuse a small file that would fill the memory."""
-    most = max(MAX_SMALL, MAX_EXPANSION * file.stat().st_size)
+    most = max(small, expansion * file.stat().st_size)
     if n_bytes > most:
         raise ValueError(f"it would take {n_bytes:,} bytes of memory; expected at most {most:,}")
 
@@ -166,17 +223,6 @@ def _check_claim(file: Path, n_bytes: int) -> None:
 def _check_arrays(
     jpeg: NDArray[Any], offsets: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]
 ) -> None:
-    for (name, kind), array in zip(_ARRAYS.items(), (jpeg, offsets, labels, classes), strict=True):
-        if array.ndim != 1 or not np.issubdtype(array.dtype, kind):
-            raise ValueError(
-                f"its array {name} has dtype {array.dtype} and shape {array.shape}; expected "
-                f"{kind.__name__} in one dimension"
-            )
-    if not len(labels) or len(offsets) != len(labels) + 1:
-        raise ValueError(
-            f"it has {len(labels)} labels and {len(offsets)} offsets; expected at least one label, "
-            "and one more offset"
-        )
     begins, ends = offsets[:-1], offsets[1:]
     for i in np.flatnonzero((begins < 0) | (begins >= ends) | (ends > len(jpeg))):
         raise ValueError(

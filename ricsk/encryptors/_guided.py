@@ -19,11 +19,19 @@ from torch import nn
 
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
+from ricsk._state import DIGEST, LABELS, exactly
 from ricsk.base import BaseImageEncryptor, Part, Tags, Task
 from ricsk.classifiers import CNNClassifier
 from ricsk.encryptors._parallel import compute_in_parallel
-from ricsk.images import ImageBatch, ImageForm, flattened_for, naming, with_image_shape
+from ricsk.images import (
+    ImageBatch,
+    ImageForm,
+    flattened_for,
+    naming,
+    with_image_shape,
+)
 from ricsk.nae import ClassTemplates, Reader
+from ricsk.training import find_device, find_device_again
 
 __all__ = ["GuidedEncryptor", "spread_indices"]
 
@@ -56,6 +64,14 @@ class GuidedEncryptor(BaseImageEncryptor):
         "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
         "n_jobs": [Integral, None],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseImageEncryptor._state_constraints,
+        "classes_": [LABELS],
+        "classifier_digest_": [DIGEST],
+        "feature_layer_": [str, None],
+        "templates_": [exactly(ClassTemplates)],
+        "context_": [bytes],
+    }
     _derived = BaseImageEncryptor._derived | {"_reader"}
 
     classifier: Any
@@ -67,11 +83,17 @@ class GuidedEncryptor(BaseImageEncryptor):
     classifier_digest_: bytes
     feature_layer_: str | None
     templates_: ClassTemplates
+    device_: str
 
     def _fit_classifier(
-        self, batch: ImageBatch, y: ArrayLike | None, feature_layer: str | None = None
+        self,
+        batch: ImageBatch,
+        y: ArrayLike | None,
+        feature_layer: str | None = None,
+        device: str = "cpu",
     ) -> None:
         """Fit the classifier, or a small network; one that is frozen stays as it is."""
+        find_device(device)
         given = CNNClassifier(random_state=0) if self.classifier is None else self.classifier
         _check_classifier(given)
         self.classifier_ = clone(given)
@@ -95,11 +117,26 @@ class GuidedEncryptor(BaseImageEncryptor):
             X = flattened_for(self.classifier_, batch.form.restore(batch.pixels))
             self.classifier_.fit(X, y)
         self.classes_ = np.asarray(self.classifier_.classes_)
-        self.feature_layer_ = feature_layer
+        self.feature_layer_, self.device_ = feature_layer, device
         self.__dict__.pop("_reader", None)
         for other in batch.others:
             with naming(other.position):
                 self._reader.resized(self._find_ciphertext_shape(other.shape))
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        templates = vars(self).get("templates_")
+        if templates is None:
+            return
+        if templates.max_bytes != ClassTemplates().max_bytes:
+            raise ValueError("its templates may take another number of bytes than those of fit")
+        for (label, *shape), levels in templates.levels.items():
+            if label not in range(len(self.classes_)) or not (
+                type(levels) is np.ndarray
+                and levels.dtype == np.uint8
+                and levels.shape == tuple(shape)
+            ):
+                raise ValueError("its templates are not ciphertexts of their shapes")
 
     def _examine(self, *samples: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Measure margins of plain images, and keep a digest of what the classifier says of them.
@@ -112,11 +149,9 @@ class GuidedEncryptor(BaseImageEncryptor):
             chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
             size = max(1, _CHUNK_VALUES // chosen[0].size)
             parts += [chosen[start : start + size] for start in range(0, len(chosen), size)]
-        labels = [self._reader.predict(part) for part in parts]
-        margins = np.concatenate(
-            [self._reader.margins(*pair) for pair in zip(parts, labels, strict=True)]
-        )
-        answers = np.concatenate(labels).astype("<i8").tobytes() + margins.astype("<f8").tobytes()
+        found = [self._reader.examine(part) for part in parts]
+        labels, margins = map(np.concatenate, zip(*found, strict=True))
+        answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
         self.classifier_digest_ = hashlib.sha256(answers).digest()
         return margins
 
@@ -138,6 +173,7 @@ class GuidedEncryptor(BaseImageEncryptor):
             form,
             (height, width, channels),
             self.feature_layer_,
+            find_device_again(self.device_),
         )
 
     def _compute(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:

@@ -5,7 +5,7 @@ same things and refuse the same things with the same words.
 """
 
 from ricsk._publish import publish
-from ricsk.images._batch import ImageBatch, ImageForm, ImageShape, describe
+from ricsk.images._batch import ImageBatch, ImageForm, ImageShape, ImagesLike, describe
 from ricsk.images._check import check_images, validate_images
 from ricsk.images._flat import flattened_for, with_image_shape
 from ricsk.images._foreign import as_table
@@ -23,6 +23,7 @@ __all__ = [
     "ImageBatch",
     "ImageForm",
     "ImageShape",
+    "ImagesLike",
     "SizeGroup",
     "ValueRange",
     "as_table",

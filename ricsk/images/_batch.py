@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ImageBatch", "ImageForm", "ImageShape", "describe"]
+__all__ = ["ImageBatch", "ImageForm", "ImageShape", "ImagesLike", "describe"]
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels of one image."""
@@ -82,6 +82,10 @@ class ImageBatch:
     def form(self) -> ImageForm:
         """The form that the images came in."""
         return ImageForm(self.ndim, self.dtype)
+
+
+ImagesLike = ArrayLike | ImageBatch
+"""An array that is to be read, or a batch that was read before and is not checked again."""
 
 
 def describe(shape: ImageShape) -> str:

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
 from ricsk._secrets import show_value
-from ricsk.images._batch import ImageBatch, ImageShape, describe
+from ricsk.images._batch import ImageBatch, ImageShape, ImagesLike, describe
 from ricsk.images._foreign import as_table, explain
 
 __all__ = ["check_images", "validate_images"]
@@ -20,7 +20,7 @@ _MIN_FLATTENED = 64
 
 
 def check_images(
-    X: ArrayLike, *, image_shape: tuple[int, ...] | None = None, caller: str = "images"
+    X: ImagesLike, *, image_shape: tuple[int, ...] | None = None, caller: str = "images"
 ) -> ImageBatch:
     """Read an array as a batch of images.
 
@@ -30,7 +30,7 @@ def check_images(
         ``(n_samples, height, width, channels)`` with 1 or 3 channels, ``(n_samples, height,
         width)`` for grey images, or ``(n_samples, n_features)`` for flattened ones. uint8, other
         integers on 0..255, or floats. A list, or a column of a table, that holds an array for each
-        image is stacked.
+        image is stacked. An `ImageBatch` was read before, and is returned as it is.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of the images that a 2-D `X` holds.
         Without it, rows of 64 features and more are read as square images, grey or with three
@@ -56,6 +56,8 @@ def check_images(
     >>> check_images(np.zeros((5, 192))).shape
     (8, 8, 3)
     """
+    if isinstance(X, ImageBatch):
+        return X
     try:
         array = check_array(
             as_table(X), allow_nd=True, ensure_2d=False, estimator=caller, input_name="X"

@@ -11,15 +11,18 @@ from ricsk._publish import publish
 from ricsk.keys._context import encode_context
 from ricsk.keys._keystream import Keystream, fresh_bytes
 from ricsk.keys._parameter import KeyedMixin, KeyParameter
-from ricsk.keys._secret_key import SecretKey
+from ricsk.keys._paths import KeyPath
+from ricsk.keys._secret_key import SecretKey, allow_references
 from ricsk.keys._unusable import UnusableKey
 
 __all__ = [
     "KeyParameter",
+    "KeyPath",
     "KeyedMixin",
     "Keystream",
     "SecretKey",
     "UnusableKey",
+    "allow_references",
     "encode_context",
     "fresh_bytes",
 ]

@@ -5,25 +5,11 @@ import os
 from typing import Any, Self
 
 from ricsk._secrets import MIN_SECRET, RAW_TYPES
+from ricsk.keys._paths import KeyPath, StoredPath
 from ricsk.keys._secret_key import SecretKey, find_key_fault
 from ricsk.keys._unusable import UnusableKey
 
 __all__ = ["KeyParameter", "KeyedMixin"]
-
-
-class _KnownPath(str):
-    """The path of a key file that was there when it was given, so that it is not a secret text.
-
-    It stays one in copies, so that an estimator can be cloned after the file has gone.
-    """
-
-    __slots__ = ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        return str, (str(self),)
 
 
 class KeyParameter:
@@ -48,7 +34,9 @@ class KeyParameter:
     them. `KeyedMixin` lets ``set_params`` refuse them, too.
 
     A path is refused if no file is there, but not once it has been accepted: an estimator can be
-    cloned and unpickled on a machine without the key file, and `fit` then fails.
+    cloned and unpickled on a machine without the key file, and `fit` then fails. A path that comes
+    out of a file of data alone, such as skops, which anybody may have made, is shown and not
+    followed until it is given again.
 
     Raises
     ------
@@ -82,8 +70,9 @@ class KeyParameter:
             value = instance.__dict__[self.name]
         except KeyError:
             raise AttributeError(f"{type(instance).__name__} has no {self.name}") from None
-        if type(value) is str:  # from a pickle: it was checked when the estimator was made
-            value = instance.__dict__[self.name] = _KnownPath(value)
+        if isinstance(value, str | os.PathLike) and not isinstance(value, KeyPath | StoredPath):
+            # From a file that holds data alone, which anybody may have made.
+            value = instance.__dict__[self.name] = StoredPath(value)
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -111,7 +100,7 @@ class KeyParameter:
             The error to raise, which does not repeat the value; None if the value is accepted.
         """
         # Infinities are what scikit-learn's checks assign, and not secret: `fit` refuses them.
-        if value is None or isinstance(value, _KnownPath) or _is_infinite(value):
+        if value is None or isinstance(value, KeyPath | StoredPath) or _is_infinite(value):
             return None
         return find_key_fault(value)
 
@@ -130,8 +119,8 @@ class KeyParameter:
         """
         if isinstance(value, RAW_TYPES):
             return SecretKey(value)
-        if isinstance(value, str | os.PathLike) and not isinstance(value, _KnownPath):
-            return _KnownPath(os.fspath(value))
+        if isinstance(value, str | os.PathLike) and not isinstance(value, KeyPath | StoredPath):
+            return KeyPath(os.fspath(value))
         return value
 
 

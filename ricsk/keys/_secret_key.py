@@ -1,27 +1,38 @@
 """`SecretKey`: 32 secret bytes that never print themselves."""
 
 import hmac
+import html
 import os
 import re
 import unicodedata
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self, SupportsIndex
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ricsk._secrets import RAW_TYPES
-from ricsk.exceptions import KeyFileError, WrongKeyError
+from ricsk.exceptions import KeyFileError, KeyReferenceError, StateError, WrongKeyError
 from ricsk.keys._arguments import check_bytes, check_int, check_purpose
 from ricsk.keys._file import find_location_fault, find_path_fault, read_text, write_new
 from ricsk.keys._keystream import Keystream, fresh_bytes
+from ricsk.keys._paths import StoredPath
 from ricsk.keys._text import KEY_BYTES, format_file, format_line, looks_like_key, scan
 from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["SecretKey", "find_key_fault"]
+__all__ = ["SecretKey", "allow_references", "find_key_fault"]
 
 _SALT_BYTES = 16
+_REFERENCES = ("file", "environment")
+_SOURCES = ("bytes", "generated", "passphrase", "text")
+_LENGTHS = ((KEY_BYTES, 0), (KEY_BYTES, _SALT_BYTES))
+# How much of a text from a stranger's file an error repeats.
+_MAX_SHOWN = 80
 _PASSPHRASE_KEY_ID = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{32}")
+_KEY_ID = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{32})?")
 
 # Some tools show the local variables of a traceback. So what may be a secret is deleted before an
 # error is raised, and the functions that look at it return faults instead of raising them.
@@ -37,7 +48,8 @@ class SecretKey:
     leaves the object through `reveal`, `save` and, for some keys, **pickling**:
 
     - A key read by `from_file` or `from_env`, or returned by `save`, is pickled as a reference:
-      where it is and which key id it has. It is read again on loading.
+      where it is and which key id it has. It is read again when a pickle is loaded, and handed
+      over by `allow_references` when anything else is.
     - Any other key (generated, made from bytes, text or a passphrase) is pickled **with its secret
       bytes**. They are then in every pickle of an estimator with that key, and in the files that
       ``joblib.dump(estimator)`` and ``Pipeline(memory=...)`` write, which on most systems **all
@@ -365,6 +377,8 @@ class SecretKey:
             If `key` is of any other type.
         KeyFileNotFoundError, KeyFileError
             As `from_file`.
+        KeyReferenceError
+            If `key` is a path that was loaded from a file, and not given.
 
         Examples
         --------
@@ -537,7 +551,7 @@ class SecretKey:
         return f"SecretKey(key_id={self._key_id!r}, source={self._source!r})"
 
     def _repr_html_(self) -> str:
-        return f"<code>{self!r}</code>"
+        return f"<code>{html.escape(repr(self), quote=False)}</code>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretKey):
@@ -560,22 +574,17 @@ class SecretKey:
     def __delattr__(self, name: str) -> None:
         raise AttributeError("a SecretKey cannot be changed")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # A pickle may run any code, so following its references adds no danger. Formats that hold
+        # data alone, such as skops, go through `__setstate__`, which follows none.
         if self._location is None:
-            return {"source": self._source, "raw": self._raw, "salt": self._salt}
-        return {"source": self._source, "location": self._location, "key_id": self._key_id}
+            return super().__reduce_ex__(protocol)
+        return self._read_reference, (self._source, self._location, self._key_id)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        source = state["source"]
-        if "raw" in state:
-            fault = _find_raw_fault(state["raw"])
-            if fault is not None:
-                del state
-                raise fault
-            self._fill(state["raw"], state["salt"], source)
-            return
-        location, key_id = state["location"], state["key_id"]
-        load = SecretKey.from_file if source == "file" else SecretKey.from_env
+    @classmethod
+    def _read_reference(cls, source: str, location: str, key_id: str) -> Self:
+        """Read a key from the place that a pickle names."""
+        load = cls.from_file if source == "file" else cls.from_env
         reference = f"the key {key_id} was stored as a reference to {source} {location!r}"
         try:
             found = load(location)
@@ -583,7 +592,111 @@ class SecretKey:
             raise type(error)(f"{reference}, which cannot be read: {error}") from None
         if found.key_id != key_id:
             raise WrongKeyError(f"{reference}, which now holds the key {found.key_id}")
-        self._fill(found._raw, found._salt, source, location)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._location is None:
+            return {"source": self._source, "raw": self._raw, "salt": self._salt}
+        return {"source": self._source, "location": self._location, "key_id": self._key_id}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        fault = _find_state_fault(state)
+        if fault is not None:
+            del state
+            raise fault
+        if "raw" in state:
+            self._fill(state["raw"], state["salt"], state["source"])
+            return
+        key = _find_allowed(state["source"], state["location"], state["key_id"])
+        self._fill(key._raw, key._salt, key._source, key._location)
+
+
+_allowed_keys: ContextVar[tuple[SecretKey, ...]] = ContextVar("allowed_keys", default=())
+
+
+@contextmanager
+def allow_references(*keys: SecretKey) -> Iterator[None]:
+    """Hand over keys to what is loaded meanwhile from files that refer to them.
+
+    A file of a format that holds data alone, such as skops, may have been made by anybody. So a
+    reference to a key in it is never followed: no path and no environment variable that it names is
+    read. Within this context a reference with the id of one of the keys becomes that key.
+
+    What is loaded then encrypts and decrypts with the key, in the way that the file says, which may
+    hide nothing. Hand a key over to files of your own, and to others once you have looked at their
+    parameters. Pickles need no such context, because opening one trusts it with everything.
+
+    Parameters
+    ----------
+    *keys : SecretKey
+        The keys that files may refer to.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not a `SecretKey`.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import skops.io
+    >>> from ricsk.keys import SecretKey, allow_references
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     key = SecretKey.generate().save(os.path.join(folder, "images.key"))
+    >>> data = skops.io.dumps(key)
+    >>> with allow_references(key):
+    ...     again = skops.io.loads(data, trusted=["ricsk.keys.SecretKey"])
+    >>> again == key
+    True
+    """
+    for key in keys:
+        if not isinstance(key, SecretKey):
+            given = type(key).__name__
+            del keys, key
+            raise TypeError(
+                f"allow_references takes keys of the class SecretKey, got {given}: read the key "
+                "with SecretKey.from_file or SecretKey.from_env"
+            )
+    token = _allowed_keys.set((*_allowed_keys.get(), *keys))
+    try:
+        yield
+    finally:
+        _allowed_keys.reset(token)
+
+
+def _find_allowed(source: str, location: str, key_id: str) -> SecretKey:
+    for key in _allowed_keys.get():
+        if key.key_id == key_id:
+            return key
+    how = "from_file" if source == "file" else "from_env"
+    raise KeyReferenceError(
+        f"what is loaded refers to the key {key_id} in the {source} {_shorten(location)}, and "
+        f"references are followed in pickles alone. If it is yours, read it with SecretKey.{how}, "
+        "and load within: with ricsk.keys.allow_references(key)"
+    )
+
+
+def _find_state_fault(state: Any) -> Exception | None:
+    """Say why a stored key cannot be one, without repeating it."""
+    names = set(state) if isinstance(state, dict) else set()
+    source = state["source"] if "source" in names else None
+    if names == {"source", "raw", "salt"} and isinstance(source, str):
+        raw, salt = state["raw"], state["salt"]
+        are_bytes = type(raw) is type(salt) is bytes
+        if source in _SOURCES and are_bytes and (len(raw), len(salt)) in _LENGTHS:
+            return None
+    elif names == {"source", "location", "key_id"} and isinstance(source, str):
+        location, key_id = state["location"], state["key_id"]
+        are_texts = isinstance(location, str) and isinstance(key_id, str)
+        if source in _REFERENCES and are_texts and _KEY_ID.fullmatch(key_id):
+            return None
+    return StateError(
+        "a stored key is damaged or was made by hand. Read the key itself, with SecretKey.from_file"
+    )
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
 def find_key_fault(key: Any) -> Exception | None:
@@ -594,6 +707,11 @@ def find_key_fault(key: Any) -> Exception | None:
         return key.make_fault()
     if isinstance(key, RAW_TYPES):
         return _find_raw_fault(key)
+    if isinstance(key, StoredPath):
+        return KeyReferenceError(
+            f"the path of the key, {_shorten(key)}, comes out of a file that was loaded, and is "
+            "not followed. If it is yours, give the key again: set_params(key=path)"
+        )
     if isinstance(key, str | os.PathLike):
         return find_location_fault(key)
     if key is None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ricsk.images import ImageShape, ValueRange, as_table, check_images, describe
+from ricsk.images import (
+    ImageBatch,
+    ImageShape,
+    ImagesLike,
+    ValueRange,
+    as_table,
+    check_images,
+    describe,
+)
 from ricsk.nn import from_pixels, to_tensor
 
 __all__ = [
@@ -25,7 +33,7 @@ _SSIM_WINDOW = 11
 _CHUNK_VALUES = 1 << 16
 
 
-def psnr(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
+def psnr(X_true: ImagesLike, X: ImagesLike) -> NDArray[np.float64]:
     r"""Compute the peak signal-to-noise ratio of each image.
 
     :math:`10 \log_{10} (255^2 / \mathrm{MSE})` for uint8 images, the same with a peak of 1 for
@@ -60,7 +68,7 @@ def psnr(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     return decibels(true, other, UNIT_RANGE)
 
 
-def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
+def ssim(X_true: ImagesLike, X: ImagesLike) -> NDArray[np.float64]:
     r"""Compute the structural similarity of each image.
 
     The mean, over all channels and all places where the window lies inside the image, of
@@ -130,7 +138,7 @@ def ssim(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
     return result
 
 
-def correlation(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
+def correlation(X_true: ImagesLike, X: ImagesLike) -> NDArray[np.float64]:
     r"""Compute Pearson's correlation of each image with its counterpart, over all its values.
 
     With independent noise it has the mean 0 and the standard deviation :math:`1/\sqrt{hwc - 1}`.
@@ -167,7 +175,7 @@ def correlation(X_true: ArrayLike, X: ArrayLike) -> NDArray[np.float64]:
 
 
 def read_pair(
-    X_true: ArrayLike, X: ArrayLike, image_shape: ImageShape | None = None
+    X_true: ImagesLike, X: ImagesLike, image_shape: ImageShape | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Read two batches that are to be compared, as (n_samples, height, width, channels)."""
     true, other = (_read(images, image_shape) for images in (X_true, X))
@@ -176,7 +184,9 @@ def read_pair(
     return true, other
 
 
-def _read(images: ArrayLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+def _read(images: ImagesLike, image_shape: tuple[int, ...] | None) -> NDArray[Any]:
+    if isinstance(images, ImageBatch):
+        return images.pixels
     table = as_table(images)
     if image_shape is None and len(table.shape) == 2:
         image_shape = (1, table.shape[1])  # where pixels lie does not matter to a mean over them

@@ -58,6 +58,8 @@ class Reader:
         Height, width and channels of the images that it reads.
     feature_layer : str, optional
         See `view_classifier`.
+    device : torch.device, optional
+        Where views in single precision compute; by default the processor.
 
     Attributes
     ----------
@@ -80,12 +82,14 @@ class Reader:
         form: ImageForm,
         image_shape: ImageShape,
         feature_layer: str | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.classifier = classifier
         self.value_range = value_range
         self.form = form
         self.image_shape = image_shape
         self.feature_layer = feature_layer
+        self.device = torch.device("cpu") if device is None else device
         self.classes = np.asarray(classifier.classes_)
         self._index = {label: i for i, label in enumerate(self.classes.tolist())}
         self._layout: _Layout = self._find_layout()
@@ -124,10 +128,13 @@ class Reader:
 
     @cached_property
     def single_view(self) -> ClassifierView:
-        """The view in single precision: quicker, and exact enough away from a threshold."""
+        """The view in single precision: quicker, and exact enough away from a threshold.
+
+        On the `device`, where it takes levels and gives scores.
+        """
         assert self.view is not None
         with torch.inference_mode(False):  # for gradients, too
-            return copy.deepcopy(self.view).float()
+            return copy.deepcopy(self.view).float().to(self.device)
 
     def resized(self, image_shape: ImageShape) -> Reader:
         """Make a reader of images of another size, with the same view.
@@ -152,8 +159,7 @@ class Reader:
         try:
             other.predict(grey)
             if self.view is not None:
-                with torch.inference_mode():
-                    self.single_view.scores(torch.from_numpy(grey.astype(np.float32)))
+                self._view_parts(grey, self.single_view.scores, dtype=np.float32)
         except (ValueError, TypeError, RuntimeError, IndexError) as error:
             raise ValueError(
                 f"{self._name} cannot classify images of {describe(image_shape)}: "
@@ -268,7 +274,7 @@ class Reader:
         ndarray of shape (n_samples,), bool
         """
         if decides_by_scores(self.classifier):
-            scores = self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
+            scores = self._decide(pixels, form)
             margins, predicted = _margins(scores, labels), scores.argmax(axis=1)
         else:
             predicted = self.predict(pixels, form)
@@ -280,6 +286,30 @@ class Reader:
             )
             margins[near] = exact.numpy()
         return (predicted == labels) & (margins >= least)
+
+    def examine(
+        self, pixels: NDArray[Any], form: ImageForm | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Ask the classifier for labels, and by how much it prefers them.
+
+        Parameters
+        ----------
+        pixels, form
+            See `predict`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Positions in `classes`.
+        margins : ndarray of shape (n_samples,)
+            As `margins` measures them.
+        """
+        if decides_by_scores(self.classifier):
+            scores = self._decide(pixels, form)
+            labels = scores.argmax(axis=1)
+            return labels, _margins(scores, labels)
+        labels = self.predict(pixels, form)
+        return labels, self.margins(pixels, labels, form)
 
     def margins(
         self, pixels: NDArray[Any], labels: NDArray[np.int64], form: ImageForm | None = None
@@ -338,9 +368,10 @@ class Reader:
             lost = [label for label in np.unique(predicted) if differ[predicted == label].all()]
             wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
-            scores = self._view_parts(sample, self.view.scores)
+            view = self.single_view
+            scores = self._view_parts(sample, view.scores, dtype=np.float32)
             winner = scores.argmax(dim=1)
-            margins = self._view_parts(sample, self.view.margins, winner)
+            margins = self._view_parts(sample, view.margins, winner, dtype=np.float32)
             decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
             best = winner.numpy()
             wrong = (best != predicted) & decided.numpy()
@@ -447,6 +478,10 @@ class Reader:
     def _name(self) -> str:
         return _describe_classifier(self.classifier)
 
+    def _decide(self, pixels: NDArray[Any], form: ImageForm | None) -> NDArray[np.float64]:
+        """Ask for the decision values by which a classifier predicts."""
+        return self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
+
     def _view_parts(
         self,
         pixels: NDArray[Any],
@@ -456,12 +491,14 @@ class Reader:
     ) -> Tensor:
         """Ask a view about images, of large ones a few at a time, to bound the memory."""
         size = max(1, _MAX_VALUES // pixels[0].size)
+        # The view in double precision stays on the processor.
+        device = self.device if dtype is np.float32 else torch.device("cpu")
         found = []
         with torch.inference_mode():
             for start in range(0, len(pixels), size):
                 part = slice(start, start + size)
-                levels = torch.from_numpy(self._levels(pixels[part], dtype))
-                found.append(function(levels, *(other[part] for other in others)))
+                levels = torch.from_numpy(self._levels(pixels[part], dtype)).to(device)
+                found.append(function(levels, *(other[part].to(device) for other in others)).cpu())
         return torch.cat(found)
 
     def _levels(

@@ -31,9 +31,9 @@ class ModelReference:
 
     Parameters
     ----------
-    factory : callable or str
-        Builds the network: a function or class of a module that can be imported, or its name,
-        ``"package.module:name"``.
+    factory : callable
+        Builds the network: a function or class of a module that can be imported. Where you have its
+        name, use `from_name`.
     arguments : mapping, optional
         Keyword arguments of `factory`.
     weights : path, optional
@@ -90,18 +90,61 @@ class ModelReference:
 
     def __init__(
         self,
-        factory: Callable[..., nn.Module] | str,
+        factory: Callable[..., nn.Module],
         arguments: Mapping[str, Any] | None = None,
         *,
         weights: str | os.PathLike[str] | None = None,
         digest: str | None = None,
     ) -> None:
-        self.factory = factory if isinstance(factory, str) else _name(factory)
+        # Not a name: what reads files of data alone calls constructors, with text from the file.
+        if not callable(factory):
+            raise TypeError(
+                f"factory must be a function or class that builds the network, got "
+                f"{type(factory).__name__}. Give a name to ModelReference.from_name."
+            )
+        self.factory = _name(factory)
         self.arguments = dict(arguments or {})
         self.weights = None if weights is None else os.fspath(weights)
         self.digest = digest
         self._module: nn.Module | None = None
         self.load()
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        digest: str | None = None,
+    ) -> ModelReference:
+        """Make a reference to a function by its name. It is imported and called.
+
+        Parameters
+        ----------
+        name : str
+            As ``"package.module:name"``.
+        arguments, weights, digest
+            As for the class.
+
+        Returns
+        -------
+        ModelReference
+
+        Raises
+        ------
+        TypeError
+            If there is no such function, or it does not build a module.
+
+        Examples
+        --------
+        >>> from ricsk.pretrained import ModelReference
+        >>> ModelReference.from_name("torch.nn:Linear", {"in_features": 2, "out_features": 3})
+        ModelReference('torch.nn:Linear')
+        """
+        reference = cls(_find(name), arguments, weights=weights, digest=digest)
+        reference.factory = name
+        return reference
 
     def load(self) -> nn.Module:
         """Build the network, or return the one that was built.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import nn
+
+MAX_DEPTH = 1000
+"""The most layers of a stored network."""
 
 __all__ = ["load_weights", "save_weights"]
 
@@ -40,7 +43,7 @@ def save_weights(network: nn.Module) -> bytes:
     )
 
 
-def load_weights(build: Callable[[], _Network], weights: bytes) -> _Network:
+def load_weights(build: Callable[..., _Network], weights: bytes, **sizes: Any) -> _Network:
     """Build a network with given weights, and draw no others for it. Nothing is unpickled.
 
     Parameters
@@ -49,6 +52,9 @@ def load_weights(build: Callable[[], _Network], weights: bytes) -> _Network:
         Builds the network. All its tensors must be parameters, or buffers that its state holds.
     weights : bytes
         What `save_weights` returned.
+    **sizes
+        The arguments of `build`. None may be larger than weights of this number need; so no more is
+        built than the weights fill.
 
     Returns
     -------
@@ -59,8 +65,19 @@ def load_weights(build: Callable[[], _Network], weights: bytes) -> _Network:
     ------
     RuntimeError
         If the weights are those of another network.
+    ValueError
+        If a size is larger than the weights need.
     """
+    tensors = load_safetensors(weights)
+    _check_sizes(sizes, n_tensors=len(tensors), n_values=sum(map(torch.numel, tensors.values())))
     with torch.device("meta"):  # no memory, no time and no randomness for initial weights
-        network = build()
-    network.load_state_dict(load_safetensors(weights), assign=True)
+        network = build(**sizes)
+    network.load_state_dict(tensors, assign=True)
     return network.eval()
+
+
+def _check_sizes(sizes: dict[str, Any], *, n_tensors: int, n_values: int) -> None:
+    for name, size in sizes.items():
+        most = min(n_tensors, MAX_DEPTH) if name == "depth" else n_values
+        if isinstance(size, int) and size > most:
+            raise ValueError(f"{name}={size} is too much for weights of {n_values:,} values")

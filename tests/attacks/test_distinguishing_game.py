@@ -9,14 +9,15 @@ from ricsk import (
     EtCEncryptor,
     LearnableEncryptor,
     PixelEncryptor,
-    RICEncryptor,
     SealedEncryptor,
     SecretKey,
 )
-from ricsk.attacks import DistinguishingGame
+from ricsk.attacks import DistinguishingGame, IdentificationAttack
 from ricsk.attacks._trials import find_interval
 from ricsk.base import BaseImageEncryptor, EncryptorTags
 from ricsk.datasets import make_street_numbers
+from ricsk.exceptions import AttackNotApplicableError
+from tests.attacks.doubles import OneTimePad, ScrambledRIC
 from tests.audit.noise import NoiseEncryptor
 
 KEYS = [SecretKey(i.to_bytes(32, "big")) for i in range(1, 501)]
@@ -28,6 +29,13 @@ READER = FrozenEstimator(
 )
 FLAT = LARGE.reshape(200, -1) / 255
 GAME = DistinguishingGame(n_ciphertexts=60)
+
+
+def draw_keys(seed):
+    """Draw keys without end, the same for a seed."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield SecretKey(rng.bytes(32))
 
 
 class Telltale(NoiseEncryptor):
@@ -73,24 +81,36 @@ def test_wins_against_schemes_that_keep_values_or_blocks(encryptor):
     assert 0.8 < low < high == 1
 
 
-@pytest.mark.parametrize("scramble", [True, False])
-def test_wins_against_ric(scramble):
-    ric = RICEncryptor(KEY, READER, scramble=scramble, image_shape=(32, 32, 3)).fit(FLAT)
-    result = GAME.play(ric, FLAT[:60], keys=KEYS)
+@pytest.mark.parametrize("alpha", [0.5, 0.8, 0.9])
+def test_wins_against_noise_that_permuted_values_show_through(alpha):
+    result = GAME.play(ScrambledRIC(KEY, alpha=alpha).fit(LARGE), LARGE, keys=KEYS)
     assert result.wins
     assert result.accuracy > 0.95
-    first, second = READER.predict(ric.transform(FLAT[list(result.pair)]))
-    assert first == second
+
+
+def test_the_pair_is_read_alike():
+    sealed = SealedEncryptor(KEY, READER, image_shape=(32, 32, 3)).fit(FLAT)
+    game = DistinguishingGame(n_ciphertexts=20)
+    first, second = game.play(sealed, FLAT[:60], keys=KEYS).pair
+    assert READER.predict(FLAT[[first]]) == READER.predict(FLAT[[second]])
+
+
+def test_false_alarms_are_as_rare_as_the_interval_promises():
+    pad = OneTimePad(KEY).fit(X[:, ::2, ::2, :1])
+    game = DistinguishingGame(n_ciphertexts=20, confidence=0.95)
+    alarms = [game.play(pad, X[:, ::2, ::2, :1], keys=draw_keys(i)).wins for i in range(20)]
+    assert sum(alarms) <= 3
 
 
 @pytest.mark.parametrize(
     ("encryptor", "images"),
     [
         (NoiseEncryptor(KEY), X),
+        (OneTimePad(KEY), LARGE),
         (SealedEncryptor(KEY, READER, image_shape=(32, 32, 3)), FLAT[:60]),
         (SealedEncryptor(KEY, READER, image_shape=(32, 32, 3), nonce="random"), FLAT[:60]),
     ],
-    ids=["noise", "sealed", "sealed with random nonces"],
+    ids=["noise", "one-time pad", "sealed", "sealed with random nonces"],
 )
 def test_is_no_better_than_a_coin_where_nothing_shows(encryptor, images):
     result = GAME.play(encryptor.fit(images), images, keys=KEYS)
@@ -227,3 +247,13 @@ def test_interval_is_that_of_the_exact_binomial_test(right, n):
     for confidence in (0.9, 0.99):
         expected = binomtest(right, n).proportion_ci(confidence, method="exact")
         np.testing.assert_allclose(find_interval(right, n, confidence), expected)
+
+
+@pytest.mark.parametrize("match", ["proba", "features"])
+@pytest.mark.parametrize("trial", [GAME, IdentificationAttack()])
+def test_what_is_told_on_purpose_is_no_distinction(match, trial):
+    with pytest.raises(AttackNotApplicableError, match="on purpose, which tell any two"):
+        trial.check(SealedEncryptor(KEY, READER, match=match))
+    trial.check(SealedEncryptor(KEY, READER))
+    with pytest.raises(TypeError, match="is not a ricsk encryptor"):
+        trial.check(READER)

@@ -8,23 +8,23 @@ from ricsk import (
     EtCEncryptor,
     LearnableEncryptor,
     PixelEncryptor,
-    RICEncryptor,
     SealedEncryptor,
     SecretKey,
 )
 from ricsk.attacks import IdentificationAttack
 from ricsk.datasets import make_street_numbers
+from tests.attacks.doubles import OneTimePad, ScrambledRIC
 from tests.audit.noise import NoiseEncryptor
 
 KEYS = [SecretKey(i.to_bytes(32, "big")) for i in range(1, 501)]
 KEY = KEYS[-1]
 X, _ = make_street_numbers(100, size=16, random_state=0)
 MIDDLE = np.median(X.mean(axis=(1, 2, 3)))
+SCENES, _ = make_street_numbers(100, size=32, random_state=1)
 LARGE, LARGE_Y = make_street_numbers(400, size=32, random_state=0)
 FLAT = LARGE.reshape(400, -1) / 255
 READER = FrozenEstimator(LogisticRegression(max_iter=500, C=1e-3).fit(FLAT, LARGE_Y))
 READ = READER.predict(FLAT)
-ALIKE = FLAT[np.argmax(np.bincount(READ)) == READ][:50]
 ATTACK = IdentificationAttack(n_references=10)
 
 
@@ -63,22 +63,62 @@ def test_names_most_images_under_schemes_that_keep_values(encryptor):
     assert result.share == np.mean(result.ranks == 1)
 
 
-@pytest.mark.parametrize("scramble", [True, False])
-def test_names_most_images_under_ric(scramble):
-    ric = RICEncryptor(KEY, READER, scramble=scramble, image_shape=(32, 32, 3)).fit(FLAT)
-    result = ATTACK.run(ric, ALIKE, keys=KEYS)
+@pytest.mark.parametrize("alpha", [0.5, 0.8, 0.9])
+def test_names_most_images_under_noise_that_permuted_values_show_through(alpha):
+    ric = ScrambledRIC(KEY, alpha=alpha).fit(SCENES)
+    result = ATTACK.run(ric, SCENES, keys=KEYS)
     assert result.wins
-    assert result.share > 0.8
-    assert result.chance == pytest.approx(1 / len(ALIKE))
+    assert result.share > 0.85
+    assert result.chance == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.8, 0.9])
+def test_known_noise_needs_no_ciphertext_of_the_adversary(alpha, monkeypatch):
+    ric = ScrambledRIC(KEY, alpha=alpha).fit(SCENES)
+    encrypted = []
+    monkeypatch.setattr(
+        ScrambledRIC,
+        "_encrypt",
+        lambda self, batch, once=ScrambledRIC._encrypt: (
+            encrypted.append(len(batch.pixels)) or once(self, batch)
+        ),
+    )
+    result = IdentificationAttack(model=ric.predict_values).run(
+        ric, SCENES, np.zeros(100), keys=KEYS
+    )
+    assert result.wins
+    assert result.share > 0.95
+    assert encrypted == 100 * [1]  # the ciphertexts that are attacked
+
+
+def test_a_model_of_no_noise_at_all():
+    def count_values(images):
+        return np.stack([np.bincount(i.ravel(), minlength=256) for i in images]) / images[0].size
+
+    moved = EtCEncryptor(KEY, block_size=4, negate=False).fit(X)
+    assert IdentificationAttack(model=count_values).run(moved, X, keys=KEYS).share == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda images: np.ones((len(images), 256)),
+        lambda images: np.full((len(images), 128), 1 / 128),
+    ],
+)
+def test_what_is_not_a_model_of_values(model):
+    with pytest.raises(ValueError, match=r"expected \(10, 256\), in each row the probabilities"):
+        IdentificationAttack(model=model).run(PixelEncryptor(KEY).fit(X), X[:10], keys=KEYS)
 
 
 @pytest.mark.parametrize(
     ("encryptor", "images"),
     [
         (NoiseEncryptor(KEY), X),
+        (OneTimePad(KEY), SCENES),
         (SealedEncryptor(KEY, READER, image_shape=(32, 32, 3)), FLAT[:60]),
     ],
-    ids=["noise", "sealed"],
+    ids=["noise", "one-time pad", "sealed"],
 )
 def test_guesses_where_nothing_shows(encryptor, images):
     result = ATTACK.run(encryptor.fit(images), images, keys=KEYS)

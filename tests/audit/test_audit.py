@@ -4,11 +4,13 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
+from sklearn.utils import check_array
 
 from ricsk import (
     EtCEncryptor,
     PixelEncryptor,
     RICEncryptor,
+    SealedEncryptor,
     SecretKey,
     TransformationNetworkEncryptor,
 )
@@ -17,14 +19,18 @@ from ricsk.attacks import (
     BaseAttack,
     BruteForceAttack,
     DisclosureBaseline,
+    DistinguishingGame,
     FRAttack,
+    IdentificationAttack,
     ITNAttack,
     KeyReuseAttack,
     KnownPlaintextAttack,
     LinearAttack,
 )
-from ricsk.audit import audit
+from ricsk.audit import audit, default_attacks
 from ricsk.datasets import make_street_numbers
+from ricsk.exceptions import TargetNotReachedError
+from tests.attacks.doubles import OneTimePad, ScrambledRIC
 from tests.audit.noise import NoiseEncryptor
 
 KEY = SecretKey(bytes(range(32)))
@@ -33,6 +39,7 @@ FLAT = X.reshape(240, -1) / 255
 LINEAR = FrozenEstimator(LogisticRegression(max_iter=2000, C=0.001).fit(FLAT, Y))
 # What asks for a judge gets one that is quick.
 QUICK = {"classifier": NearestCentroid(), "random_state": 0}
+TRIALS = [DistinguishingGame(n_ciphertexts=40), IdentificationAttack(n_references=2)]
 
 
 def findings(result):
@@ -208,7 +215,7 @@ def test_grey_images():
 
 def test_a_seed_gives_the_same_figures():
     first, second = (
-        audit(PixelEncryptor(KEY), X, Y, [LinearAttack()], **QUICK).table for _ in range(2)
+        audit(OneTimePad(KEY), X, Y, [LinearAttack(), *TRIALS], **QUICK).table for _ in range(2)
     )
     columns = [name for name in first.columns if name != "seconds"]
     assert first[columns].equals(second[columns])
@@ -225,12 +232,113 @@ def test_the_default_attacks(budget):
     result = audit(NoiseEncryptor(KEY), X[:120], Y[:120], budget=budget, **QUICK)
     names = [run.attack for run in result.schemes[0].runs]
     assert {"LinearAttack", f"KnownPlaintextAttack(budget={budget})"} <= set(names)
+    told = {trial.attack: trial.finding for trial in result.schemes[0].trials}
+    assert told == {
+        "DistinguishingGame(n_ciphertexts=100)": "held",
+        "IdentificationAttack(n_references=5)": "held",
+    }
     assert "FRAttack(variant='chosen')" in result.schemes[0].refused
 
 
 def test_verbose_names_the_attacks(capsys):
-    audit(PixelEncryptor(KEY), X, Y, [LinearAttack()], verbose=1, **QUICK)
-    assert "  LinearAttack\n" in capsys.readouterr().err
+    audit(PixelEncryptor(KEY), X, Y, [LinearAttack(), *TRIALS[1:]], verbose=1, **QUICK)
+    lines = capsys.readouterr().err.splitlines()
+    assert "  LinearAttack" in lines
+    assert "  IdentificationAttack(n_references=2)" in lines
+
+
+def test_a_thorough_budget_plays_longer():
+    encryptor = PixelEncryptor(KEY).fit(X)
+    kinds = [DistinguishingGame, IdentificationAttack]
+    for budget in ("quick", 3):
+        assert [type(attack) for attack in default_attacks(encryptor, budget)][:2] == kinds
+    assert default_attacks(encryptor, "thorough")[:2] == [kind() for kind in kinds]
+
+
+@pytest.mark.parametrize(
+    "encryptor",
+    [PixelEncryptor(KEY), EtCEncryptor(KEY, block_size=4), ScrambledRIC(KEY)],
+    ids=["PE", "EtC", "scrambled RIC"],
+)
+def test_what_is_told_apart_is_said_first(encryptor):
+    result = audit({"it": encryptor}, X, Y, [LinearAttack(), *TRIALS], **QUICK)
+    first = result.verdict.splitlines()[0]
+    assert first.startswith(
+        "it: hides pictures from eyes, not content from an adversary, as shown by "
+        "DistinguishingGame(n_ciphertexts=40) (public images, labels, keys of its own: advantage 1."
+    )
+    assert "IdentificationAttack(n_references=2)" in first
+    assert result.table["finding"][:2].tolist() == ["broken", "broken"]
+    assert result.table["attack"].tolist()[3:] == ["LinearAttack"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_hides_content_loses_nothing(seed):
+    settings = {**QUICK, "random_state": seed}
+    result = audit({"it": OneTimePad(KEY)}, X, Y, [LinearAttack(), *TRIALS], **settings)
+    (line,) = result.verdict.splitlines()
+    assert line.startswith("it: held against DistinguishingGame(n_ciphertexts=40) (public images, ")
+    assert line.index("IdentificationAttack") < line.index("LinearAttack")
+    low, high, chance = (result.table[name][:2] for name in ("low", "high", "chance"))
+    assert (low <= chance).all()
+    assert (chance < high).all()
+
+
+def test_sealed_images_are_not_told_apart():
+    X, Y = make_street_numbers(200, size=32, random_state=0)
+    flat = X.reshape(200, -1) / 255
+    reader = FrozenEstimator(LogisticRegression(max_iter=500, C=1e-3).fit(flat, Y))
+    schemes = {
+        "label": SealedEncryptor(KEY, reader, image_shape=(32, 32, 3)),
+        "proba": SealedEncryptor(KEY, reader, image_shape=(32, 32, 3), match="proba"),
+    }
+    result = audit(schemes, flat, Y, TRIALS, **QUICK)
+    label, proba = result.schemes
+    assert [trial.finding for trial in label.trials] == ["held", "held"]
+    assert proba.trials == ()
+    assert list(proba.untried) == [trial.attack for trial in label.trials]
+    assert result.verdict.splitlines()[1] == (
+        "proba: cannot be tried by DistinguishingGame(n_ciphertexts=40) and "
+        "IdentificationAttack(n_references=2): ciphertexts of this SealedEncryptor have the "
+        "probabilities of their images on purpose, which tell any two images apart. "
+        "DisclosureBaseline measures what that gives away."
+    )
+
+
+def test_labels_that_name_the_image_leave_nothing_to_tell():
+    settings = {**QUICK, "classifier": LINEAR}
+    scheme = audit(PixelEncryptor(KEY), X, np.arange(240), TRIALS, **settings).schemes[0]
+    assert scheme.trials == ()
+    assert all("have the same label" in reason for reason in scheme.untried.values())
+
+
+class Fussy(NoiseEncryptor):
+    """Finds ciphertexts under one key alone."""
+
+    def _encrypt(self, batch):
+        if self.key_ != KEY:
+            raise TargetNotReachedError("no ciphertext was found for images 0.")
+        return super()._encrypt(batch)
+
+
+def test_an_image_that_cannot_be_encrypted_under_another_key():
+    result = audit(Fussy(KEY), X, Y, [*TRIALS, LinearAttack()], **QUICK)
+    assert "under another key: no ciphertext was found for images 0." in result.verdict
+    assert "held against LinearAttack" in result.verdict
+
+
+def test_images_are_read_once_however_many_attacks_there_are(monkeypatch):
+    reads = []
+    monkeypatch.setattr(
+        "ricsk.images._check.check_array",
+        lambda *args, once=check_array, **given: reads.append(1) or once(*args, **given),
+    )
+    counts = []
+    for n in (1, 4):
+        reads.clear()
+        audit(PixelEncryptor(KEY), X, Y, n * [LinearAttack()], **QUICK)
+        counts.append(len(reads))
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,14 @@ X, Y = load_digits(size=16)
 X, Y = X[:600], Y[:600]
 FLAT = X.reshape(600, -1) / 255
 LINEAR = LogisticRegression(max_iter=300)
+
+
+class Discloses(NoiseEncryptor):
+    """Says of itself that its ciphertexts tell probabilities."""
+
+    @property
+    def _encryptor_tags(self):
+        return replace(super()._encryptor_tags, discloses="proba")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,12 @@ def test_what_comes_back(table):
     assert float(table["recoverable"]["RIC"].removesuffix(" dB")) > 40
     assert np.isnan(table["decrypt_ms"]["noise"])
     assert (table["encrypt_ms"] > 0).all()
+
+
+def test_what_is_told_apart(table):
+    assert table["told_apart"][["PE", "noise"]].tolist() == ["yes", "not found"]
+    mixed = compare([Discloses(KEY)], X, Y, classifier=LINEAR, random_state=0)
+    assert mixed["told_apart"].tolist() == ["not tried"]
 
 
 def test_sizes(table):

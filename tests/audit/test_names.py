@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from ricsk import EtCEncryptor, PixelEncryptor, RICEncryptor, SecretKey
-from ricsk.attacks import BruteForceAttack, ITNAttack
+from ricsk.attacks import BruteForceAttack, DistinguishingGame, IdentificationAttack, ITNAttack
 from ricsk.audit._names import describe_estimator, encryptors_by_name, unique_names
 
 KEY = SecretKey(bytes(range(32)))
@@ -16,6 +17,13 @@ def test_parameters_that_differ_are_named():
         describe_estimator(ITNAttack("ito", random_state=3, verbose=1))
         == "ITNAttack(variant='ito')"
     )
+
+
+def test_attacks_that_draw_nothing_are_named_like_others():
+    assert describe_estimator(DistinguishingGame()) == "DistinguishingGame"
+    assert describe_estimator(DistinguishingGame(50, 0.9)) == "DistinguishingGame(n_ciphertexts=50)"
+    attack = IdentificationAttack(3, model=np.ones)
+    assert describe_estimator(attack) == "IdentificationAttack(n_references=3)"
 
 
 def test_neither_keys_nor_classifiers_are_named(tmp_path):

@@ -10,7 +10,13 @@ from PIL import Image
 from sklearn.neighbors import NearestCentroid
 
 from ricsk import EtCEncryptor, PixelEncryptor, SecretKey
-from ricsk.attacks import BruteForceAttack, FRAttack, LinearAttack
+from ricsk.attacks import (
+    BruteForceAttack,
+    DistinguishingGame,
+    FRAttack,
+    IdentificationAttack,
+    LinearAttack,
+)
 from ricsk.audit import audit
 from ricsk.datasets import make_street_numbers
 
@@ -24,6 +30,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 def result():
     schemes = {"P<E>": PixelEncryptor(KEY), "EtC": EtCEncryptor(KEY, block_size=4)}
     attacks = [LinearAttack(), FRAttack(), BruteForceAttack([KEY, SecretKey(bytes(32))])]
+    attacks += [DistinguishingGame(20), IdentificationAttack(2)]
     return audit(schemes, X, Y, attacks, classifier=NearestCentroid(), random_state=0)
 
 
@@ -111,9 +118,37 @@ def test_it_says_what_was_found(result, page, read):
 
 def test_the_figure_has_a_box_for_each_attack(result):
     figure = result.figure()
-    assert [len(axis.get_yticklabels()) for axis in figure.axes] == [
-        len(scheme.runs) for scheme in result.schemes
-    ]
+    for axis, scheme in zip(figure.axes, result.schemes, strict=True):
+        labels = [label.get_text() for label in axis.get_yticklabels()]
+        attacks = [run.attack for run in (*scheme.trials, *scheme.runs)]
+        assert len(scheme.trials) == 2
+        assert labels == [name if len(name) <= 38 else name[:37] + "…" for name in attacks]
+
+
+def test_the_figure_has_a_dot_for_each_attack_that_draws_nothing(result):
+    scheme = result.schemes[0]
+    (axis,) = replace(result, schemes=(scheme,)).figure().axes
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == [trial.success for trial in scheme.trials]
+    assert "telling images apart" in axis.get_xlabel()
+    pictures = replace(result, schemes=(replace(scheme, trials=()),)).figure()
+    assert "telling" not in pictures.axes[0].get_xlabel()
+
+
+def test_what_is_told_apart_has_a_table_of_its_own(result, read, tmp_path):
+    text = "|".join(read.text)
+    row = "P<E>|DistinguishingGame(n_ciphertexts=20)|public images, labels, keys of its own|broken"
+    assert f"{row}|1.00|–|0%|0.53|1.00|" in text
+    assert "nan" not in text
+    bare = tuple(replace(scheme, trials=()) for scheme in result.schemes)
+    page = replace(result, schemes=bare).to_html(tmp_path / "bare.html")
+    assert "Advantage: 0 for a coin" not in page.read_text(encoding="utf-8")
+
+
+def test_it_says_why_images_were_not_told_apart(result, tmp_path):
+    scheme = replace(result.schemes[0], trials=(), untried={"Game": "labels <name> images."})
+    page = replace(result, schemes=(scheme,)).to_html(tmp_path / "audit.html")
+    assert "<li>labels &lt;name&gt; images.</li>" in page.read_text(encoding="utf-8")
 
 
 def test_a_folder_that_is_not_there(result, tmp_path):
@@ -125,7 +160,7 @@ def test_a_folder_that_is_not_there(result, tmp_path):
 def test_names_are_drawn_as_they_are(result, name, tmp_path):
     """Matplotlib would read what stands between dollars as a formula."""
     run = replace(result.schemes[0].runs[0], attack=name)
-    scheme = replace(result.schemes[0], scheme=name, runs=(run,))
+    scheme = replace(result.schemes[0], scheme=name, runs=(run,), trials=())
     renamed = replace(result, schemes=(scheme,))
     figure = renamed.figure()
     figure.savefig(tmp_path / "figure.png")

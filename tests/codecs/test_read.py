@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from ricsk.codecs import IMAGE_SUFFIXES, MAX_PIXELS, read_image
+from ricsk.codecs import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_size
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
 
@@ -103,14 +103,24 @@ class TestContent:
         assert (read_image(file) == (255, 0, 0)).all()
 
     @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "MPO"])
-    @pytest.mark.parametrize("orientation", [3, 6])
+    @pytest.mark.parametrize("orientation", range(1, 9))
     def test_orientation(self, format, orientation):
         exif = Image.Exif()
         exif[0x0112] = orientation
         upright = np.zeros((16, 24, 3), np.uint8)
         upright[:8, :16] = 255
         settings = {"save_all": True, "append_images": []} if format == "MPO" else {}
-        turned = np.rot90(upright, 2 if orientation == 3 else -1)
+        turn = {
+            2: Image.Transpose.FLIP_LEFT_RIGHT,
+            3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM,
+            5: Image.Transpose.TRANSPOSE,
+            6: Image.Transpose.ROTATE_270,
+            7: Image.Transpose.TRANSVERSE,
+            8: Image.Transpose.ROTATE_90,
+        }.get(orientation)
+        image = Image.fromarray(upright)
+        turned = np.asarray(image if turn is None else image.transpose(turn))
         pixels = read_image(encode(upright, format, exif=exif, **settings))
         assert pixels.shape == turned.shape
         assert np.abs(pixels.astype(int) - turned).max() < 40
@@ -151,6 +161,60 @@ class TestSize:
         monkeypatch.setattr("ricsk.codecs._read.MAX_PIXELS", 239)
         with pytest.raises(ValueError, match="it has 12×20 pixels; expected at most 239 in all"):
             read_image(file)
+
+    def test_a_small_file_holds_no_large_image(self, monkeypatch):
+        """Not beyond what is allowed to a file of any length, which pictures of one colour fill."""
+        flat = Image.new("L", (4000, 4000))
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+        for format in ("PNG", "JPEG", "GIF", "WEBP"):
+            file = encode(flat, format)
+            n_most = max(2**22, 100 * len(file))
+            if n_most < 4000**2:
+                with pytest.raises(ValueError, match=rf"4,000×4,000 .* at most {n_most:,} in all"):
+                    read_image(file)
+        assert max(2**22, 100 * len(encode(flat, "PNG"))) < 4000**2
+        monkeypatch.undo()
+        assert read_image(encode(Image.new("L", (2048, 2048)), "PNG")).shape == (2048, 2048, 1)
+        assert read_image(encode(flat, "PNG"), expected_size=(4000, 4000)).shape == (4000, 4000, 1)
+
+    @pytest.mark.parametrize("block", [2**20, 1])
+    def test_scans_are_counted_before_pixels_are_decoded(self, monkeypatch, block):
+        file = encode(Image.fromarray(PIXELS), "JPEG", progressive=True)
+        start = file.rindex(b"\xff\xda")
+        scan, end = file[start:-2], file[-2:]
+        n_scans = file.count(b"\xff\xda")
+        read = io.BytesIO.read
+        monkeypatch.setattr(
+            "ricsk.codecs._read.io.BytesIO",
+            type(
+                "Slow",
+                (io.BytesIO,),
+                {"read": lambda self, n=-1: read(self, min(n, block) if n == 2**20 else n)},
+            ),
+        )
+        assert read_image(file[:-2] + scan * (100 - n_scans) + end).shape == (12, 20, 3)
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+        for formats in (["JPEG"], ["JPEG", "MPO"]):
+            with pytest.raises(ValueError, match="it has 101 scans; expected at most 100"):
+                read_image(file[:-2] + scan * (101 - n_scans) + end, formats=formats)
+
+    def test_read_size_decodes_nothing(self, monkeypatch):
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+        for format in ("PNG", "JPEG", "GIF", "BMP"):
+            assert read_size(encode(PIXELS, format)) == (12, 20)
+        with pytest.raises(ValueError, match="cannot read the image of 3 bytes"):
+            read_size(b"abc")
+        with pytest.raises(TypeError, match="source is a int"):
+            read_size(3)
+
+    def test_strips_make_the_whole_image(self, monkeypatch):
+        monkeypatch.setattr("ricsk.codecs._read._STRIP_PIXELS", 7 * 20)
+        for mode in ("RGB", "L", "1", "P", "RGBA", "LA", "CMYK"):
+            image = Image.fromarray(PIXELS).convert(mode)
+            format = "TIFF" if mode == "CMYK" else "PNG"
+            expected = np.asarray(image.convert("L" if mode in ("1", "L", "LA") else "RGB"))
+            pixels = read_image(encode(image, format))
+            np.testing.assert_array_equal(pixels.squeeze(), expected)
 
     def test_an_expected_size_may_be_large(self, monkeypatch):
         monkeypatch.setattr("ricsk.codecs._read.MAX_PIXELS", 239)

@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from ricsk.datasets import load_folder
 
@@ -198,6 +199,20 @@ class TestLoadFolder:
         Image.fromarray(np.full((6, 9), 5000, dtype=np.uint16)).save(folder / "dog" / "deep.png")
         with pytest.raises(ValueError, match=r"deep\.png': it has 16-bit channels; expected 8"):
             load_folder(folder)
+
+    def test_another_size_is_refused_before_pixels_are_decoded(self, tmp_path, monkeypatch):
+        for label, side in (("a", 8), ("b", 2000)):
+            (tmp_path / label).mkdir()
+            Image.new("L", (side, side)).save(tmp_path / label / "x.png")
+        load = ImageFile.load
+
+        def load_small(self):
+            assert self.size == (8, 8)
+            return load(self)
+
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load_small)
+        with pytest.raises(ValueError, match=r"differ in size: .*a.x.png' has 8×8 .* 2000×2000"):
+            load_folder(tmp_path)
 
     def test_different_sizes(self, folder):
         Image.fromarray(gradient(5, 9)).save(folder / "dog" / "other.png")

@@ -114,7 +114,7 @@ class TestDamagedPacks:
     @pytest.mark.parametrize("name", list(GOOD))
     def test_arrays_of_objects_are_not_unpickled(self, load, name):
         objects = GOOD[name].astype(object)
-        with pytest.raises(ValueError, match=f"{REFUSED}Object arrays cannot be loaded"):
+        with pytest.raises(ValueError, match=f"{REFUSED}its array {name} has dtype object"):
             load(**GOOD | {name: objects})
 
     @pytest.mark.parametrize("size", [0, 1, 12, 14])
@@ -187,15 +187,31 @@ class TestDamagedPacks:
             load_packed(tmp_path, "bad", "test")
 
     def test_archives_that_grow_are_refused_before_they_are_read(self, load, monkeypatch):
-        monkeypatch.setattr("ricsk.datasets._packed.MAX_SMALL", 10_000)
+        monkeypatch.setattr("ricsk.datasets._packed.MAX_SMALL_ARRAYS", 10_000)
         monkeypatch.setattr(np, "load", lambda *args, **kwargs: pytest.fail("loaded"))
         for name in ("labels", "unknown"):
             zeros = GOOD | {name: np.zeros(1_000_000, np.uint8)}
             with pytest.raises(ValueError, match=rf"{REFUSED}it would take 1,\d+,\d+ bytes of"):
                 load(np.savez_compressed, **zeros)
 
+    @pytest.mark.parametrize(
+        ("arrays", "refusal"),
+        [
+            ({"labels": np.zeros(10**5, np.uint8), "offsets": np.arange(10**5 + 1)}, "100 bytes"),
+            ({"classes": np.zeros(2**17 + 1, "U1")}, "131,073 classes"),
+            ({"classes": np.array(["a" * 1001])}, "up to 1,001 characters"),
+            ({"labels": np.zeros(0, int), "offsets": np.zeros(1, int)}, "0 labels"),
+        ],
+        ids=["labels", "classes", "names", "none"],
+    )
+    def test_counts_are_refused_before_arrays_are_read(self, load, monkeypatch, arrays, refusal):
+        monkeypatch.setattr(np, "load", lambda *args, **kwargs: pytest.fail("loaded"))
+        with pytest.raises(ValueError, match=f"{REFUSED}.*{refusal}"):
+            load(np.savez_compressed, **GOOD | arrays)
+
     def test_images_that_grow_are_refused(self, load, monkeypatch):
         monkeypatch.setattr("ricsk.datasets._packed.MAX_SMALL", 10_000)
+        monkeypatch.setattr("ricsk.datasets._packed.read_image", None)
         large = join([jpeg(0, side=1000, quality=1)] * 30)
         with pytest.raises(ValueError, match=f"{REFUSED}it would take 90,000,000 bytes of memory"):
             load(**large)

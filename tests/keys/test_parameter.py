@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, validation_curve
 from sklearn.pipeline import Pipeline
 
-from ricsk.exceptions import KeyFileError, KeyFileNotFoundError
+from ricsk.exceptions import KeyFileError, KeyFileNotFoundError, KeyReferenceError
 from ricsk.keys import KeyedMixin, KeyParameter, SecretKey
 from tests.keys.leaks import SECRET, SECRET_TEXT, assert_no_secret, shows_secret
 from tests.keys.reference import RAW
@@ -212,7 +212,10 @@ def copies(estimator):
 
 
 def test_accepted_path_may_go(tmp_path):
-    """An estimator is cloned and unpickled on machines that have no key."""
+    """An estimator is cloned and unpickled on machines that have no key.
+
+    What comes through skops may be anybody's, and its path is not even looked for.
+    """
     path = tmp_path / "k"
     KEY.save(path)
     scheme = Scheme(path)
@@ -223,7 +226,7 @@ def test_accepted_path_may_go(tmp_path):
             assert again.key == str(path)
             assert repr(again) == repr(scheme)
             assert again.set_params(**again.get_params()) is again
-            with pytest.raises(KeyFileNotFoundError):
+            with pytest.raises((KeyFileNotFoundError, KeyReferenceError)):
                 again.fit(X, Y)
             assert again.set_params(key=KEY).fit(X, Y).key_ == KEY
     for assign in ASSIGNMENTS.values():
@@ -233,7 +236,21 @@ def test_accepted_path_may_go(tmp_path):
 
 def test_pickle_of_a_path_names_no_private_class(tmp_path):
     KEY.save(tmp_path / "k")
-    assert b"ricsk.keys" not in pickle.dumps(Scheme(tmp_path / "k"))
+    stored = pickle.dumps(Scheme(tmp_path / "k"))
+    assert b"ricsk.keys" in stored
+    assert b"ricsk.keys._" not in stored
+
+
+def test_path_from_a_file_of_data_is_not_followed(tmp_path):
+    KEY.save(tmp_path / "k")
+    scheme = Scheme(tmp_path / "k")
+    cloned, unpickled, loaded = copies(scheme)
+    for trusted in (cloned, unpickled):
+        assert trusted.fit(X, Y).key_ == KEY
+    for again in (loaded, *copies(loaded), clone(loaded).set_params(**loaded.get_params())):
+        with pytest.raises(KeyReferenceError, match=r"k', comes out of a file .* set_params\(key="):
+            again.fit(X, Y)
+        assert again.set_params(key=str(again.key)).fit(X, Y).key_ == KEY
 
 
 def test_set_params_takes_no_bytes():

@@ -12,8 +12,8 @@ import pytest
 import skops.io
 from sklearn.base import BaseEstimator, clone
 
-from ricsk.exceptions import KeyFileError, WrongKeyError
-from ricsk.keys import SecretKey
+from ricsk.exceptions import KeyFileError, KeyReferenceError, StateError, WrongKeyError
+from ricsk.keys import SecretKey, allow_references
 from tests.keys.leaks import SECRET, SECRET_TEXT, assert_no_secret, shows_secret
 from tests.keys.reference import RAW, VECTORS, hkdf, slow_id, slow_text
 
@@ -243,7 +243,8 @@ def through_skops(key):
     data = skops.io.dumps(key)
     untrusted = skops.io.get_untrusted_types(data=data)
     assert untrusted == ["ricsk.keys.SecretKey"]
-    return skops.io.loads(data, trusted=untrusted)
+    with allow_references(key):
+        return skops.io.loads(data, trusted=untrusted)
 
 
 ROUND_TRIPS = {
@@ -315,6 +316,97 @@ def test_reference_to_a_variable_that_is_gone(monkeypatch):
     monkeypatch.delenv("RICSK_TEST_KEY")
     with pytest.raises(KeyFileError, match="reference to environment 'RICSK_TEST_KEY'"):
         pickle.loads(data)
+
+
+def test_pickles_name_public_paths(key):
+    assert b"ricsk.keys._" not in pickle.dumps(key)
+
+
+def forge(**state):
+    """Make a skops file as a stranger may, by writing the state of a key by hand."""
+
+    class Forged:
+        def __getstate__(self):
+            return state
+
+    Forged.__name__, Forged.__module__ = "SecretKey", "ricsk.keys"
+    return skops.io.dumps(Forged())
+
+
+def load(data):
+    return skops.io.loads(data, trusted=["ricsk.keys.SecretKey"])
+
+
+def test_no_reference_in_a_file_of_data_is_followed(tmp_path, monkeypatch):
+    key = SecretKey.generate().save(tmp_path / "k")
+    monkeypatch.setenv("RICSK_TEST_KEY", key.reveal())
+    monkeypatch.setattr(Path, "open", None)
+    monkeypatch.setattr("ricsk.keys._secret_key.find_location_fault", None)
+    monkeypatch.setattr("ricsk.keys._secret_key._read_variable", None)
+    for source, place in (("file", str(tmp_path / "k")), ("environment", "RICSK_TEST_KEY")):
+        data = forge(source=source, location=place, key_id=key.key_id)
+        with pytest.raises(KeyReferenceError, match=key.key_id) as caught:
+            load(data)
+        assert repr(place) in str(caught.value)
+        assert "allow_references(key)" in str(caught.value)
+        with allow_references(SecretKey.generate()), pytest.raises(KeyReferenceError):
+            load(data)
+        with allow_references(SecretKey.generate()), allow_references(key):
+            assert load(data) == key
+        with pytest.raises(KeyReferenceError):
+            load(data)
+
+
+def test_a_key_handed_over_keeps_its_own_place(tmp_path):
+    key = SecretKey.generate().save(tmp_path / "k")
+    with allow_references(key):
+        again = load(forge(source="environment", location="PATH", key_id=key.key_id))
+    assert repr(again) == repr(key)
+    assert again.__getstate__() == key.__getstate__()
+
+
+def test_a_long_place_is_not_repeated_in_full():
+    with pytest.raises(KeyReferenceError) as caught:
+        load(forge(source="file", location="<b>\n" * 10**5, key_id="0" * 16))
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+def test_only_keys_are_handed_over():
+    for other in (SECRET, SECRET_TEXT, None):
+        context = allow_references(other)
+        with pytest.raises(TypeError, match="takes keys of the class SecretKey") as caught, context:
+            raise AssertionError
+        assert_no_secret(caught.value)
+
+
+BY_VALUE = {"source": "generated", "raw": SECRET, "salt": b""}
+BY_REFERENCE = {"source": "file", "location": "/k", "key_id": "0" * 16}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *({**BY_VALUE, "source": source} for source in ("<b>", "file", "environment", None, [])),
+        *({**BY_VALUE, "raw": raw} for raw in (SECRET[1:], bytearray(SECRET), list(SECRET), None)),
+        *({**BY_VALUE, "salt": salt} for salt in (b"1", bytes(10**6), "", None)),
+        *({**BY_REFERENCE, "source": source} for source in ("generated", "<b>", None)),
+        *({**BY_REFERENCE, "location": place} for place in (b"/k", None, 3)),
+        *({**BY_REFERENCE, "key_id": key_id} for key_id in ("<b>", "0" * 15, 16 * "0" + "\n", 0)),
+        {**BY_VALUE, "location": "/k"},
+        {**BY_VALUE, **BY_REFERENCE},
+        {"raw": SECRET},
+        {},
+    ],
+)
+def test_a_state_that_no_key_has_is_refused(state):
+    for read in (
+        lambda: load(forge(**state)),
+        lambda: SecretKey.__new__(SecretKey).__setstate__(state),
+    ):
+        with pytest.raises(StateError, match="damaged or was made by hand") as caught:
+            read()
+        assert_no_secret(caught.value)
 
 
 class Estimator(BaseEstimator):

@@ -35,7 +35,6 @@ def make_number():
     ("factory", "arguments", "name"),
     [
         (make_network, {"n_classes": 5}, "tests.pretrained.networks:make_network"),
-        ("tests.pretrained.networks:make_network", None, "tests.pretrained.networks:make_network"),
         (TimmModel, {"n_classes": 3}, "tests.pretrained.networks:TimmModel"),
         (Factory.build, {"n_classes": 3}, f"{__name__}:Factory.build"),
     ],
@@ -124,8 +123,20 @@ def test_weights_are_read_without_unpickling(tmp_path):
     ],
 )
 def test_what_builds_no_network_by_its_name_is_refused(factory, message):
+    make = ModelReference.from_name if isinstance(factory, str) else ModelReference
     with pytest.raises(TypeError, match=message):
-        ModelReference(factory)
+        make(factory)
+
+
+def test_a_name_that_is_given_is_the_name_that_is_kept():
+    reference = ModelReference.from_name("torch.nn:Linear", {"in_features": 2, "out_features": 3})
+    assert repr(pickle.loads(pickle.dumps(reference))) == "ModelReference('torch.nn:Linear')"
+
+
+def test_a_constructor_called_with_text_runs_nothing():
+    """What a hand-made file of skops can do with a trusted type."""
+    with pytest.raises(TypeError, match=r"Give a name to ModelReference\.from_name"):
+        ModelReference("os:getcwd")
 
 
 def test_digests_tell_names_types_shapes_and_values():

@@ -54,3 +54,12 @@ def test_nothing_of_a_loaded_network_is_left_out():
     network = load_features("small")
     assert not any(tensor.is_meta for tensor in [*network.parameters(), *network.buffers()])
     assert network(torch.rand(1, 3, 8, 8, generator=torch.Generator())).isfinite().all()
+
+
+@pytest.mark.parametrize("sizes", [{"depth": 3}, {"depth": 10**9}, {"width": 10}, {"width": 10**9}])
+def test_nothing_larger_than_the_weights_is_built(sizes):
+    weights = save_weights(nn.Linear(2, 3))  # 2 tensors, 9 values
+    with pytest.raises(ValueError, match="too much for weights of 9 values"):
+        load_weights(lambda **_: pytest.fail("built"), weights, **sizes)
+    with pytest.raises(pytest.fail.Exception, match="built"):
+        load_weights(lambda **_: pytest.fail("built"), weights, depth=2, width=9, name="linear")

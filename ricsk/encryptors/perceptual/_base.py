@@ -23,6 +23,8 @@ __all__ = ["PixelMapEncryptor"]
 
 # The least strength that NIST still accepts (SP 800-57 part 1 rev. 5, section 5.6.3).
 _MIN_BITS = 112
+# To how many values padding may enlarge images in what is loaded, unless to four times as many.
+MAX_PADDED_VALUES = 2**24
 
 
 class PixelMapEncryptor(KeyedEncryptor):
@@ -44,11 +46,24 @@ class PixelMapEncryptor(KeyedEncryptor):
         it; it is derived from the key again.
     """
 
-    _derived = KeyedEncryptor._derived | {"pixel_map_"}
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **KeyedEncryptor._state_constraints,
+        "scheme_": [dict],
+    }
+    _derived = KeyedEncryptor._derived | {"_pixel_map"}
     _scheme_type: ClassVar[type[PixelMapScheme]]
 
     scheme_: PixelMapScheme
-    pixel_map_: PixelMap
+    _pixel_map: PixelMap | None
+
+    # Made when it is first asked for: what is loaded may be of any size, and images of that size,
+    # which somebody has, come first.
+    @property
+    def pixel_map_(self) -> PixelMap:
+        """What the key makes of the scheme."""
+        if self._pixel_map is None:
+            self._pixel_map = self.scheme_.make_map(self.key_)
+        return self._pixel_map
 
     @abstractmethod
     def _make_scheme(self, image_shape: ImageShape) -> PixelMapScheme:
@@ -110,11 +125,6 @@ class PixelMapEncryptor(KeyedEncryptor):
         # Stored as plain values, a scheme needs no trust, and may get more options.
         return {**state, "scheme_": asdict(self.scheme_)} if "scheme_" in state else state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if "scheme_" in state:
-            state = {**state, "scheme_": self._scheme_type(**state["scheme_"])}
-        super().__setstate__(state)
-
     def _adapt_to_shape(self, original: Self) -> None:
         self.scheme_ = replace(self.scheme_, image_shape=self.image_shape_in_)
         self._warn_of_few_keys()
@@ -122,8 +132,42 @@ class PixelMapEncryptor(KeyedEncryptor):
     def _find_ciphertext_shape(self, shape: ImageShape) -> ImageShape:
         return replace(self.scheme_, image_shape=shape).ciphertext_shape
 
+    def _check_state(self) -> None:
+        super()._check_state()
+        if "scheme_" not in vars(self):
+            return
+        scheme = self._scheme_type(**vars(self)["scheme_"])
+        options = asdict(scheme)
+        shape = options.pop("image_shape")
+        twin = type(self)(**self._to_parameters(options))
+        twin._validate_params()
+        if shape != self.image_shape_in_ or twin._make_scheme(shape) != scheme:
+            raise ValueError(f"its scheme is not one for images of {self.image_shape_in_}")
+        if scheme.ciphertext_shape != self.ciphertext_shape_:
+            raise ValueError(f"its scheme does not make ciphertexts of {self.ciphertext_shape_}")
+        if math.prod(self.ciphertext_shape_) > max(MAX_PADDED_VALUES, 4 * math.prod(shape)):
+            raise ValueError(f"its blocks are far larger than images of {shape}")
+
+    def _to_parameters(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Find the parameters that a scheme's options were made of."""
+        return options
+
+    def _restore(self) -> None:
+        if not isinstance(stored := vars(self)["scheme_"], dict):
+            super()._restore()  # of a copy for another size, not of what was stored
+            return
+        self.scheme_ = self._scheme_type(**stored)
+        if self.scheme_.count_bits() == 0:
+            warnings.warn(
+                f"the {type(self).__name__} that is loaded does the same with every key: it hides "
+                "nothing. Use it for nothing that is secret.",
+                SmallKeySpaceWarning,
+                stacklevel=find_caller(),
+            )
+        super()._restore()
+
     def _derive_from_key(self) -> None:
-        self.pixel_map_ = self.scheme_.make_map(self.key_)
+        self._pixel_map = None
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
         images = self.scheme_.to_ciphertext_shape(self._round(batch.pixels))

@@ -415,6 +415,10 @@ class EtCEncryptor(PixelMapEncryptor):
             return height // 3, width, 3
         return height, width, channels
 
+    def _to_parameters(self, options: dict[str, Any]) -> dict[str, Any]:
+        whole = options["sub_block_size"] == options["block_size"]
+        return options | {"sub_block_size": None if whole else options["sub_block_size"]}
+
     def _why_not_recoverable(self) -> str | None:
         options: EtCEncryptor | EtCScheme = self.scheme_ if hasattr(self, "scheme_") else self
         if options.variant == "madono2020" and options.shuffle_channels:

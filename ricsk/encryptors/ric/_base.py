@@ -31,6 +31,14 @@ class MaskingEncryptor(KeyedEncryptor, GuidedEncryptor):
         "verbose": ["verbose"],
     }
 
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "network_weights_": [bytes],
+        "losses_": [list],
+        "passes_": [dict],
+    }
+
     verbose: int
 
     @property

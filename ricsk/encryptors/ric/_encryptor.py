@@ -15,7 +15,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._callers import find_caller
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, N_JOBS, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    N_JOBS,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk.base import EncryptorTags, Task
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._header import (
@@ -34,7 +44,7 @@ from ricsk.images import ImageBatch, ImageForm, ImageShape, describe, naming
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
-from ricsk.training import OwnRandomness, draw_seed, save_weights
+from ricsk.training import OwnRandomness, draw_seed, find_device_again, save_weights
 
 __all__ = ["RICEncryptor"]
 
@@ -50,6 +60,7 @@ _LARGE_ALPHA = 0.95
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
     n_jobs=N_JOBS,
+    device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -106,9 +117,8 @@ class RICEncryptor(MaskingEncryptor):
     {image_shape}
     {value_range}
     {flatten}
-    device : str, default="auto"
-        Where to train: "auto" (a CUDA device, else MPS, else the CPU), or one of these by torch's
-        name.
+    {device}
+        Encoder and decoder are trained and computed there, too.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
     {n_jobs}
@@ -288,14 +298,14 @@ class RICEncryptor(MaskingEncryptor):
             with naming(other.position):
                 _check_room(other.shape)
         self.alpha_, self.nonce_ = float(self.alpha), self.nonce
-        self._fit_classifier(batch, y)
+        self._fit_classifier(batch, y, device=self.device)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
         others = [self.value_range_.to_uint8(other.pixels) for other in batch.others]
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels, *others))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
         self.context_ = self._encode_settings()
-        self._networks = Networks(self.network_weights_)
+        self._networks = self._make_networks()
         self.templates_ = ClassTemplates()
         if self.templates == "eager":
             self._make_templates(np.arange(len(self.classes_)))
@@ -318,6 +328,11 @@ class RICEncryptor(MaskingEncryptor):
         super()._adapt_to_shape(original)
         self.context_ = self._encode_settings()
 
+    def _check_state(self) -> None:
+        super()._check_state()
+        if "context_" in vars(self) and self.context_ != self._encode_settings():
+            raise ValueError("its context_ is that of other settings")
+
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""
         seed = draw_seed(self.random_state)
@@ -336,8 +351,11 @@ class RICEncryptor(MaskingEncryptor):
         )
         return save_weights(network)
 
+    def _make_networks(self) -> Networks:
+        return Networks(self.network_weights_, find_device_again(self.device_))
+
     def _restore(self) -> None:
-        self._networks = Networks(self.network_weights_)
+        self._networks = self._make_networks()
         super()._restore()
 
     def _derive_from_key(self) -> None:

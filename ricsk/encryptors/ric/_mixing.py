@@ -78,7 +78,7 @@ def draw_mixture(alpha: float) -> Draw:
     """
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        u = torch.rand((n, *template.shape), generator=generator).mul_(255)
+        u = torch.rand((n, *template.shape), generator=generator).mul_(255).to(template.device)
         return round_through(u.mul_(1 - alpha) + alpha * round_through(template))
 
     return draw

@@ -46,11 +46,16 @@ class Networks:
     ----------
     weights : bytes
         Of a `ricsk.nn.ric.LightRIC`, in the safetensors format.
+    device : torch.device
+        Where to compute; the encoder on the processor, where a device has no double precision.
     """
 
-    def __init__(self, weights: bytes) -> None:
-        self.encoder = load_weights(LightRIC, weights).double()
-        self.decoder = load_weights(LightRIC, weights)
+    def __init__(self, weights: bytes, device: torch.device) -> None:
+        has_double = device.type != "mps"
+        self.encoder_device = device if has_double else torch.device("cpu")
+        self.device = device
+        self.encoder = load_weights(LightRIC, weights).double().to(self.encoder_device)
+        self.decoder = load_weights(LightRIC, weights).to(device)
 
     def encode(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Prepare images for mixing.
@@ -67,7 +72,7 @@ class Networks:
         """
 
         def encode(x: Tensor) -> Tensor:
-            x = x.double() / 255
+            x = x.to(self.encoder_device).double() / 255
             return self.encoder.encode(x, x)
 
         return _apply(encode, levels, np.float64)
@@ -88,7 +93,8 @@ class Networks:
         """
 
         def decode(u: Tensor) -> Tensor:
-            return self.decoder.decode(u, torch.full((len(u),), alpha))
+            u = u.to(self.device)
+            return self.decoder.decode(u, torch.full((len(u),), alpha, device=self.device))
 
         return _apply(decode, values, np.float32)
 
@@ -108,7 +114,7 @@ def _apply(
                     given = images[part, given_rows, given_columns]
                     found = function(torch.from_numpy(np.moveaxis(given, -1, 1).copy()))
                     found = found[:, :, _within(rows, given_rows), _within(columns, given_columns)]
-                    result[part, rows, columns] = np.moveaxis(found.numpy(), 1, -1)
+                    result[part, rows, columns] = np.moveaxis(found.cpu().numpy(), 1, -1)
     return result
 
 

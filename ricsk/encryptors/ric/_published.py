@@ -220,6 +220,21 @@ class PublishedRICEncryptor(MaskingEncryptor):
         )
         return save_weights(network)
 
+    def _check_state(self) -> None:
+        """Refuse counts that no search ends with, or none, because the search would begin anew."""
+        super()._check_state()
+        if "passes_" not in vars(self):
+            return
+        passes = self.passes_.get(self.key_.key_id)
+        most = max(_MAX_PASSES, _MAX_QUERIES)
+        if not (
+            type(passes) is np.ndarray
+            and passes.dtype.kind == "i"
+            and passes.shape == self.classes_.shape
+            and bool(((passes >= -1) & (passes <= most)).all())
+        ):
+            raise ValueError("its passes_ are not counts of a search")
+
     def _restore_network(self) -> None:
         self._network = load_weights(PublishedRIC, self.network_weights_).double()
 

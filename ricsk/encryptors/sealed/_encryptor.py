@@ -17,7 +17,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, N_JOBS, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    N_JOBS,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags, KeyedEncryptor, Task
 from ricsk.codecs import LOSSLESS, compress
@@ -73,6 +83,7 @@ Compressed = tuple[str, bytes]
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
     n_jobs=N_JOBS,
+    device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -95,7 +106,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     Every ciphertext that `transform` returns has been given to the classifier itself, in the very
     values and dtype that are returned, and was read as the plain image. A call returns all
-    ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six attempts,
+    ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six searches,
     an error names the image and what would help. Nothing is returned unverified.
 
     Read more in the :ref:`User Guide <guide-sealed>`.
@@ -118,8 +129,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         keeps the cosine above 0.99.
     appearance : {"noise", "compact"}, default="noise"
         Whether the high bit planes hold noise, or as little as the classifier needs, which makes
-        smaller files; where a pattern is not enough for that, a search may leave more. Both protect
-        the same.
+        smaller files; where a search is needed, it may leave more. Both protect the same.
     bit_planes : int or "auto", default="auto"
         How many of the 8 bit planes, from the lowest, hold the encrypted image, from 1 to 7. "auto"
         takes what up to 500 of the images of `fit` need, and a seventh more, up to 6.
@@ -144,6 +154,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {value_range}
     {flatten}
     {n_jobs}
+    {device}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of templates, and of the images
         in `transform` and `rekey`.
@@ -205,7 +216,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
         "feature_layer": [str, None],
+        "device": [str],
         "verbose": ["verbose"],
+    }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        **KeyedEncryptor._state_constraints,
+        "tolerance_": [Interval(Real, 0, None, closed="left")],
+        "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
     }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
 
@@ -239,6 +257,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
         n_jobs: int | None = None,
+        device: str = "auto",
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -256,6 +275,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.value_range = value_range
         self.flatten = flatten
         self.n_jobs = n_jobs
+        self.device = device
         self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
@@ -274,7 +294,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.ciphertext_shape_ = self._find_ciphertext_shape(batch.shape)
         self._refuse_if_none_fits(samples, sizes)
         enlarged = replace(batch, pixels=self._enlarge(batch.pixels))
-        self._fit_classifier(enlarged, y, self.feature_layer)
+        self._fit_classifier(enlarged, y, self.feature_layer, self.device)
         if self._reader.view is None and self.match_ != "label":
             raise ValueError(
                 f"match={self.match_!r} needs a classifier that gradients can be taken of, which "
@@ -366,7 +386,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             match=self.match_,
             tolerance=float(self.tolerance_),
             kappa=self.kappa_,
-            feature_layer=self.feature_layer,
+            feature_layer=self.feature_layer_,
             appearance=self.appearance_,
             bit_planes=self.bit_planes_,
             codec=self.codec_,
@@ -376,6 +396,13 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _prepare(self, task: Task, batch: ImageBatch) -> None:
         if task == "encrypt":
             self._prepare_templates(replace(batch, pixels=self._enlarge(batch.pixels)))
+
+    def _check_state(self) -> None:
+        super()._check_state()
+        if hasattr(self, "scale_"):
+            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
+            if self.context_ != self._encode_settings():
+                raise ValueError("its context_ is that of other settings")
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         return find_template(
@@ -555,7 +582,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         helps = f" What may help: {'; '.join(remedies)}." if remedies else ""
         return (
             f"no ciphertext was found that the classifier reads as it reads "
-            f"{name_images(failed, name)}, {asked[self.match_]}, in {_MAX_ATTEMPTS} attempts."
+            f"{name_images(failed, name)}, {asked[self.match_]}, in {_MAX_SEARCHES} searches."
             f"{helps} Nothing was returned."
         )
 
@@ -644,3 +671,11 @@ def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
         return all(len(compress(image, codec)[1]) <= room for image in images)
     except (ImportError, ValueError):  # not installed, or not for images of this size
         return False
+
+
+def _check_enlargement(shape: ImageShape, scale: int, ciphertext_shape: ImageShape) -> None:
+    """Refuse a stored enlargement that `_choose_room` does not choose."""
+    height, width, channels = shape
+    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < _MIN_ROOMY_VALUES
+    if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
+        raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")

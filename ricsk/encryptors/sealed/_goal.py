@@ -48,7 +48,7 @@ def draw_low_planes(bit_planes: int) -> Draw:
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
         high = round_through((template - (unit - 1) / 2) / unit).clamp(0, 256 // unit - 1)
         low = torch.randint(unit, (n, *template.shape), generator=generator, dtype=torch.uint8)
-        return unit * high + low
+        return unit * high + low.to(template.device)
 
     return draw
 
@@ -155,7 +155,7 @@ class Goal:
         """
         if self.reader.view is not None:
             return find_noise(
-                self.reader.view,
+                self.reader.single_view,
                 start,
                 targets.values,
                 match=self.match,

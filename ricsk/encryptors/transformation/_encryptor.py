@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
 from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, N_JOBS, VALUE_RANGE, VERBOSE, fill_in
+from ricsk._state import check_values, explain_restoring
 from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
@@ -169,6 +169,12 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **GuidedEncryptor._state_constraints,
+        "network_config_": [dict],
+        "history_": [list],
+    }
+    _derived = GuidedEncryptor._derived | {"_network"}
 
     def __init__(
         self,
@@ -277,6 +283,15 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         )
         self._network.double().eval()
 
+    def _check_state(self) -> None:
+        super()._check_state()
+        config = vars(self).get("network_config_")
+        if config is None:
+            return
+        check_values(type(self), {"width_": config.get("width")}, {})
+        if config != {"n_channels": self.image_shape_in_[2], "width": config["width"]}:
+            raise ValueError(f"its network is not one for images of {self.image_shape_in_}")
+
     def _find_labels(self, batch: ImageBatch, y: ArrayLike | None) -> NDArray[np.int64]:
         """Give labels as positions in `classes_`; without `y`, those that the classifier gives."""
         if y is None:
@@ -322,10 +337,9 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        network = state.pop("_network", None)
-        if network is not None:
+        if hasattr(self, "_network"):
             # The weights are those that were trained in float32, so nothing is rounded off.
-            state["weights_"] = save_weights(copy.deepcopy(network).float())
+            state["weights_"] = save_weights(copy.deepcopy(self._network).float())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -333,5 +347,6 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is not None:
-            network = load_weights(partial(TransformationUNet, **self.network_config_), weights)
+            with explain_restoring(type(self)):
+                network = load_weights(TransformationUNet, weights, **self.network_config_)
             self._network = network.double()
