@@ -584,6 +584,12 @@ class BaseImageEncryptor(BaseEncryptor):
     def _compute_here(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
         return [self._get_resized(part.shape)._compute_part(task, part) for part in parts]
 
+    def _make_worker(self) -> Callable[[Task, list[Part]], list[NDArray[Any]]]:
+        """Return what other processes are to do: `_compute_here`, without progress bars."""
+        quiet = object.__new__(type(self))
+        quiet.__dict__.update(self.__dict__, verbose=0)
+        return quiet._compute_here
+
     def _compute_part(self, task: Task, part: Part) -> NDArray[Any]:
         with numbered(part.positions):
             if task == "encrypt":

@@ -182,10 +182,8 @@ class GuidedEncryptor(BaseImageEncryptor):
             return super()._compute(task, parts)
         for part in parts:
             self._get_resized(part.shape)._prepare(task, part.batch)
-        quiet = object.__new__(type(self))
-        quiet.__dict__.update(self.__dict__, verbose=0)
         return compute_in_parallel(
-            quiet._compute_here,
+            self._make_worker(),
             task,
             parts,
             n_jobs=self.n_jobs,
