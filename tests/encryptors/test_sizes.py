@@ -34,7 +34,7 @@ def make_image(height, width, channels=3):
     """Flat patches with a little noise, which compress."""
     patches = rng.integers(0, 120, (-(-height // 8), -(-width // 8), channels))
     smooth = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-    return (smooth + rng.integers(0, 8, smooth.shape)).astype(np.uint8)
+    return (smooth + rng.integers(0, 4, smooth.shape)).astype(np.uint8)
 
 
 # The second size is the commonest, but not the first.
