@@ -675,12 +675,12 @@ class BaseImageEncryptor(BaseEncryptor):
             batch = self._read_group(group)
             shape = self._find_image_shape(batch.shape)
             with naming(group.positions[0]):
-                self._check_shape(shape)
                 if self._find_ciphertext_shape(shape) != batch.shape:
                     raise ValueError(
                         f"no ciphertext of this {type(self).__name__} has {describe(batch.shape)}. "
                         "Pass what transform returned, unresized."
                     )
+                self._check_shape(shape)
             parts.append(Part(shape, batch, group.positions))
         return parts
 
