@@ -158,7 +158,7 @@ def test_few_copies_are_kept(monkeypatch):
 
 
 def test_sizes_that_were_not_in_fit():
-    encryptor = SealedEncryptor(KEY, CLASSIFIER, kappa=0).fit(np.stack(IMAGES[1:3]))
+    encryptor = SealedEncryptor(KEY, CLASSIFIER, kappa=0, bit_planes=5).fit(np.stack(IMAGES[1:3]))
     assert same(encryptor.inverse_transform(encryptor.transform(IMAGES)), IMAGES)
     gray = EtCEncryptor(KEY, grayscale=True).fit(np.stack(IMAGES[1:3]))
     assert same(gray.inverse_transform(gray.transform(IMAGES[:4])), IMAGES[:4])

@@ -322,6 +322,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
 
     def _adapt_to_shape(self, original: Self) -> None:
         super()._adapt_to_shape(original)
+        self._network = original._network
         channels = self.network_config_["n_channels"]
         if self.image_shape_in_[2] != channels:
             raise ValueError(
