@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ricsk._docs import (
     IMAGE_SHAPE,
     KEY,
     KEY_IN_USE,
+    N_JOBS,
     VALUE_RANGE,
     VERBOSE,
     fill_in,
@@ -29,7 +30,7 @@ from ricsk._docs import (
 from ricsk._state import Check, is_array
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors import GuidedEncryptor
-from ricsk.images import ImageBatch
+from ricsk.images import ImageBatch, describe
 from ricsk.keys import SecretKey, encode_context
 from ricsk.nae import ClassifierView, round_through
 from ricsk.nn import to_tensor
@@ -62,6 +63,7 @@ def _are_values(value: Any) -> bool:
     flatten=FLATTEN,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
+    n_jobs=N_JOBS,
     device=DEVICE,
     verbose=VERBOSE,
 )
@@ -105,6 +107,7 @@ class CloakEncryptor(KeyedEncryptor, GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {n_jobs}
     {device}
     random_state : int, RandomState or None
         Of the training, whose noise protects nothing.
@@ -195,6 +198,7 @@ class CloakEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        n_jobs: int | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -210,6 +214,7 @@ class CloakEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -289,6 +294,12 @@ class CloakEncryptor(KeyedEncryptor, GuidedEncryptor):
         return (
             "Cloak adds noise and keeps no way back. Keep the images, or use SealedEncryptor, "
             "which a classifier reads too."
+        )
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        raise ValueError(
+            f"the noise was learnt for images of {describe(original.image_shape_in_)}. "
+            "Resize the images to that."
         )
 
     def _check_state(self) -> None:

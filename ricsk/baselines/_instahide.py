@@ -489,6 +489,12 @@ class InstaHideEncryptor(KeyedEncryptor):
             "brings images back. Keep them, or use SealedEncryptor."
         )
 
+    def _adapt_to_shape(self, original: Self) -> None:
+        raise ValueError(
+            f"images of fit, of {describe(original.image_shape_in_)}, are mixed with all others. "
+            "Resize the images to that."
+        )
+
     def _check_state(self) -> None:
         super()._check_state()
         if not hasattr(self, "pool_"):

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk._docs import FITTED, FLATTEN, GUIDED_DEVICE, IMAGE_SHAPE, VALUE_RANGE, fill_in
-from ricsk.base import EncryptorTags
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    GUIDED_DEVICE,
+    IMAGE_SHAPE,
+    N_JOBS,
+    VALUE_RANGE,
+    fill_in,
+)
+from ricsk.base import EncryptorTags, Task
 from ricsk.encryptors import GuidedEncryptor
 from ricsk.encryptors.sealed import Goal, Targets, draw_low_planes
 from ricsk.exceptions import TargetNotReachedError
@@ -32,6 +40,7 @@ _PUBLIC = SecretKey(bytes(32))
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     device=GUIDED_DEVICE,
     fitted=FITTED,
 )
@@ -70,6 +79,7 @@ class LSBEncryptor(GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {n_jobs}
     {device}
     verbose : int, default=0
         Whether to show the progress of templates and searches on the standard error stream.
@@ -138,6 +148,7 @@ class LSBEncryptor(GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        n_jobs: int | None = None,
         device: str = "auto",
         verbose: int = 0,
     ) -> None:
@@ -148,6 +159,7 @@ class LSBEncryptor(GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.n_jobs = n_jobs
         self.device = device
         self.verbose = verbose
 
@@ -169,6 +181,10 @@ class LSBEncryptor(GuidedEncryptor):
     def _encryptor_tags(self) -> EncryptorTags:
         return EncryptorTags("plain", keyed=False, discloses="label")
 
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        if task == "encrypt":
+            self._prepare_templates(batch)
+
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
         pixels = batch.pixels
         self._check_levels_survive(pixels.dtype)
@@ -185,7 +201,7 @@ class LSBEncryptor(GuidedEncryptor):
         self, hidden: NDArray[np.uint8], targets: Targets, form: ImageForm, first: int
     ) -> NDArray[np.uint8]:
         """Put bits under templates, and search from there where the classifier reads otherwise."""
-        templates = self.templates_.get(targets.labels, self._make_template)
+        templates = self._get_templates(targets.labels)
         containers = _overwrite(templates, hidden, self.bits_)
         pending = np.flatnonzero(~self._goal.is_met(containers, targets, form))
         for attempt in range(_MAX_SEARCHES):

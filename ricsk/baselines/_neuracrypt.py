@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from numbers import Integral
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RAN
 from ricsk._state import Check, is_array
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.blocks import to_blocks
-from ricsk.images import ImageBatch, ImageShape
+from ricsk.images import ImageBatch, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context
 
 __all__ = ["NeuraCryptEncoder"]
@@ -245,6 +245,12 @@ class NeuraCryptEncoder(KeyedEncryptor):
         return (
             "NeuraCrypt's random network has no inverse. Keep the images, or use EtCEncryptor, on "
             "whose ciphertexts classifiers learn, too."
+        )
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        raise ValueError(
+            f"patches have places of images of {describe(original.image_shape_in_)}. "
+            "Resize the images to that."
         )
 
     def _check_state(self) -> None:

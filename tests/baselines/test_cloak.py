@@ -116,3 +116,8 @@ def test_states_that_no_fit_made(fitted, name):
     for value in (array[:4], array * np.nan, array.astype(np.float32)):
         with pytest.raises(StateError):
             CloakEncryptor().__setstate__({**fitted.__getstate__(), name: value})
+
+
+def test_images_of_another_size_are_refused(fitted):
+    with pytest.raises(ValueError, match="Resize the images to that"):
+        fitted.transform([X[0], X[1, :8, :4]])

@@ -287,3 +287,8 @@ def test_searches_choose_parameters_of_both():
 def test_it_needs_an_encryptor():
     with pytest.raises(ValueError, match="needs an encryptor"):
         InstaHideClassifier().fit(X[TRAIN], Y[TRAIN])
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="Resize the images to that"):
+        fit().transform([X[0], X[1, :8, :4]])

@@ -8,10 +8,12 @@ import skops.io
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
+from torch import nn
 
 from ricsk import (
     CNNClassifier,
     PixelEncryptor,
+    PretrainedClassifier,
     PrivateClassifier,
     SecretKey,
     TransformationNetworkEncryptor,
@@ -28,6 +30,11 @@ X, Y = make_street_numbers(200, size=16, random_state=0)
 TEST = X[150:170]
 NETWORK = CNNClassifier(width=8, depth=2, epochs=4, random_state=0).fit(X[:150], Y[:150])
 LINEAR = LogisticRegression(C=0.01).fit(X.reshape(len(X), -1) / 255, Y)
+
+
+class MeanColour(nn.Module):
+    def forward(self, x):
+        return 10 * x.mean(dim=(2, 3))
 
 
 def fit(classifier=NETWORK, **parameters):
@@ -87,7 +94,7 @@ def test_bits_near_the_border_are_searched_for_and_not_left_to_luck():
     encryptor = fit(bits=7)
     C = encryptor.transform(X)
     labels = encryptor._reader.predict(X)
-    templates = encryptor.templates_.get(labels, encryptor._make_template)
+    templates = encryptor._get_templates(labels)
     assert (templates >> 7 != C >> 7).any()
     np.testing.assert_array_equal(NETWORK.predict(C), NETWORK.predict(X))
 
@@ -181,3 +188,15 @@ def test_what_has_a_key_or_no_way_back_is_not_decoded():
     network = TransformationNetworkEncryptor(FrozenEstimator(NETWORK), width=1, epochs=1).fit(TEST)
     with pytest.raises(AttackNotApplicableError, match="no inverse_transform"):
         DecoderAttack().fit(network.transform(TEST), encryptor=network)
+
+
+def test_images_of_several_sizes():
+    """A classifier that looks at the mean colour alone reads images of any size."""
+    classifier = PretrainedClassifier(MeanColour(), classes=["red", "green", "blue"])
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (side, 12, 3), dtype=np.uint8) for side in (12, 12, 16, 20)]
+    encryptor = LSBEncryptor(classifier).fit(images)
+    C = encryptor.transform(images)
+    for image, ciphertext, back in zip(images, C, encryptor.inverse_transform(C), strict=True):
+        assert classifier.predict(ciphertext[None]) == classifier.predict(image[None])
+        np.testing.assert_array_equal(back, image & 0xF0 | 8)

@@ -144,3 +144,8 @@ def test_what_the_scheme_is():
 def test_states_that_no_fit_made(change):
     with pytest.raises(StateError):
         NeuraCryptEncoder().__setstate__({**fit().__getstate__(), **change})
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="Resize the images to that"):
+        fit().transform([X[0], X[1, :8, :4]])
