@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ricsk import ConvMixerClassifier, SecretKey
-from ricsk.attacks import NeuraCryptAttack
+from ricsk.attacks import DistinguishingGame, NeuraCryptAttack
 from ricsk.attacks._neuracrypt import _align
 from ricsk.audit import audit, compare
 from ricsk.base import get_encryptor_tags
@@ -101,6 +101,10 @@ def test_somebody_with_pairs_reads_the_other_images():
     mean = np.broadcast_to(X[:100].mean(axis=0).astype(np.uint8), X[100:].shape)
     free = ssim(X[100:], mean).mean()
     assert ssim(X[100:], attack.reconstruct(C[100:])).mean() > free + 0.4
+
+
+def test_two_images_are_told_apart():
+    assert DistinguishingGame(n_ciphertexts=40).play(fit(), X).wins
 
 
 def test_what_is_attacked_is_neuracrypt():
