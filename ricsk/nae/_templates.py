@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -111,6 +111,19 @@ class ClassTemplates:
         with _LOCK:
             found = [self._get(int(label), shape, make) for label in classes]
         return found[0][np.newaxis] if len(which) == 1 else np.stack(found)[which]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Formats of data alone have no tuples as keys, and arrays know their shapes.
+        return {
+            "max_bytes": self.max_bytes,
+            "labels": [label for label, *_ in self.levels],
+            "levels": list(self.levels.values()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.max_bytes = state["max_bytes"]
+        pairs = zip(state["labels"], state["levels"], strict=True)
+        self.levels = {(label, *levels.shape): levels for label, levels in pairs}
 
     def _get(
         self, label: int, shape: ImageShape, make: Callable[[int], NDArray[np.uint8]]
