@@ -18,6 +18,7 @@ MAX_HEADER_BYTES = 1 << 14
 
 _LAYOUT = 1
 _ID_DIGITS = 16
+_HEXADECIMAL = set("0123456789abcdef")
 _NAMES = {"image_shape", "key_id", "parameters", "ricsk", "scheme", "version"}
 
 
@@ -135,7 +136,7 @@ class CiphertextHeader:
 
 
 def to_json(content: dict[str, Any]) -> bytes:
-    """Write canonical JSON: sorted names, no spaces, ASCII.
+    r"""Write canonical JSON: sorted names, no spaces, ASCII.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ def to_json(content: dict[str, Any]) -> bytes:
     Examples
     --------
     >>> to_json({"b": [1, None], "a": "é"})
-    b'{"a":"\\\\u00e9","b":[1,null]}'
+    b'{"a":"\\u00e9","b":[1,null]}'
     """
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 

@@ -54,7 +54,7 @@ _MAX_NAME = 1024
 # Classifiers read far smaller pictures.
 _MAX_PICTURE_PIXELS = 1 << 22
 _MAX_PICTURE_BYTES = 1 << 26
-_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")
+_IHDR_BYTES = 13
 # Without a classifier, the picture is as large as a thumbnail needs, and costs 12 kB.
 _NOISE_SIZE = (64, 64)
 
@@ -274,8 +274,10 @@ def read_photograph(
     FileNotFoundError, ValueError
         As `ricsk.codecs.read_image`; or if the array is not an image.
     """
-    is_file = isinstance(source, str | os.PathLike | bytes)
-    pixels = read_image(source) if is_file else np.asarray(source)
+    if isinstance(source, str | os.PathLike | bytes):
+        pixels = read_image(source)
+    else:
+        pixels = np.asarray(source)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
@@ -316,22 +318,69 @@ class _Reader:
     """
 
     def __init__(self, file: BinaryIO, key: SecretKey) -> None:
-        self._file = file
+        self._file, self._reader = file, ChunkReader(file)
+        self._names = iter(self._reader)
+        self._name = b""
         self.read_original: Read | None = None
         self.file_key = b""
         start = read_exactly(file, len(SIGNATURE))
-        if start != SIGNATURE:
-            # A service may have made another lossless file of it.
-            pixels = _decode(start + read_exactly(file, _MAX_PICTURE_BYTES))
-            self.thumbnail = _open_thumbnail(pixels, key)
-            return
-        self._reader = ChunkReader(file)
-        self._names = iter(self._reader)
-        picture, header = self._read_picture(key)
+        if start == SIGNATURE:
+            picture, header = self._read_picture(key)
+        else:  # a service may have made a file of another lossless format of it
+            picture, header = start + read_exactly(file, _MAX_PICTURE_BYTES), None
         pixels = _decode(picture)
         self.thumbnail = _open_thumbnail(pixels, key)
-        if self._name != ORIGINAL:
-            return
+        if self._name == ORIGINAL:
+            self._open_original(key, header, pixels)
+
+    def finish(self) -> None:
+        """Check what follows the encrypted file: nothing but chunks of others, and the end."""
+        with _refusing():
+            while self._name != b"IEND":
+                if self._name in (ORIGINAL, HEADER) or _is_critical(self._name):
+                    raise NotSealedError(REFUSED)
+                self._advance()
+            self._end()
+            if self._file.read(1):
+                raise NotSealedError(REFUSED)
+
+    def _advance(self) -> None:
+        """Go on to the next chunk, once the check sum of this one was right."""
+        self._name = next(self._names)
+
+    def _end(self) -> None:
+        """Compare the check sum of the last chunk, which nothing follows."""
+        next(self._names, None)
+
+    def _read_picture(self, key: SecretKey) -> tuple[bytes, bytes | None]:
+        """Read the chunks of pixels as a PNG file of its own, and the header; check that first."""
+        picture, header = [SIGNATURE], None
+        with _refusing():
+            self._advance()
+            if self._name != b"IHDR":
+                raise NotSealedError(REFUSED)
+            picture.append(pack_chunk(b"IHDR", self._reader.read(_IHDR_BYTES)))
+            left = _bound_picture(picture[-1][8:])
+            self._advance()
+            while self._name not in (ORIGINAL, b"IEND"):
+                if self._name == HEADER and header is None and len(picture) == 2:
+                    header = self._reader.read(MAX_HEADER_BYTES)
+                    CiphertextHeader.from_bytes(header).check(SCHEME, VERSION, key)
+                elif self._name in (b"PLTE", b"IDAT"):
+                    data = self._reader.read(left)
+                    left -= len(data)
+                    picture.append(pack_chunk(self._name, data))
+                elif self._name == HEADER or _is_critical(self._name):
+                    raise NotSealedError(REFUSED)
+                self._advance()
+            if self._name == b"IEND":
+                self._end()
+        return b"".join([*picture, pack_chunk(b"IEND", b"")]), header
+
+    def _open_original(
+        self, key: SecretKey, header: bytes | None, pixels: NDArray[np.uint8]
+    ) -> None:
+        """Check that the encrypted file belongs to this key, header and picture."""
         if header is None:
             raise NotSealedError(REFUSED)
         opening = self._read(_SALT_BYTES + _COMMITMENT_BYTES)
@@ -341,45 +390,6 @@ class _Reader:
             raise NotSealedError(REFUSED)
         self.read_original = self._read
 
-    def finish(self) -> None:
-        """Check what follows the encrypted file: nothing but chunks of others, and the end."""
-        with _refusing():
-            while self._name != b"IEND":
-                if self._name in (ORIGINAL, HEADER) or self._name[:1].isupper():
-                    raise NotSealedError(REFUSED)
-                self._name = next(self._names)
-            next(self._names, None)
-            if self._file.read(1):
-                raise NotSealedError(REFUSED)
-
-    def _read_picture(self, key: SecretKey) -> tuple[bytes, bytes | None]:
-        """Read the chunks of pixels as a PNG file of its own, and the header; check that first."""
-        picture, n_bytes, most, header = [SIGNATURE], 0, 0, None
-        with _refusing():
-            for self._name in self._names:
-                if self._name in (ORIGINAL, b"IEND"):
-                    break
-                if self._name == HEADER:
-                    if header is not None or n_bytes:
-                        raise NotSealedError(REFUSED)
-                    header = self._reader.read(MAX_HEADER_BYTES)
-                    _check_header(header, key)
-                elif self._name in _PICTURE_CHUNKS:
-                    if (self._name == b"IHDR") == bool(most):
-                        raise NotSealedError(REFUSED)
-                    if self._name == b"IHDR":
-                        data = self._reader.read(13)
-                        most = _bound_picture(data)
-                    else:
-                        data = self._reader.read(most - n_bytes)
-                        n_bytes += len(data)
-                    picture.append(pack_chunk(self._name, data))
-                elif self._name[:1].isupper():
-                    raise NotSealedError(REFUSED)
-            if self._name == b"IEND":
-                next(self._names, None)
-        return b"".join([*picture, pack_chunk(b"IEND", b"")]), header
-
     def _read(self, n: int) -> bytes:
         """Read from the chunks that hold the encrypted file, as if they were one."""
         parts = []
@@ -387,7 +397,7 @@ class _Reader:
             while n and self._name == ORIGINAL:
                 part = self._reader.read(n)
                 if not part:
-                    self._name = next(self._names)
+                    self._advance()
                 parts.append(part)
                 n -= len(part)
         return b"".join(parts)
@@ -404,8 +414,9 @@ def _refusing() -> Iterator[None]:
         raise NotSealedError(REFUSED) from None
 
 
-def _check_header(header: bytes, key: SecretKey) -> None:
-    CiphertextHeader.from_bytes(header).check(SCHEME, VERSION, key)
+def _is_critical(name: bytes) -> bool:
+    """Tell whether readers that do not know a chunk must not pass over it."""
+    return name[:1].isupper()
 
 
 def _bound_picture(ihdr: bytes) -> int:
