@@ -60,7 +60,9 @@ def train(X: np.ndarray, y: np.ndarray, epochs: int) -> PretrainedClassifier:
 
 def make_photograph(image: np.ndarray, megapixels: float, rng: np.random.Generator) -> bytes:
     side = np.sqrt(megapixels * 1e6 / 12)
-    large = Image.fromarray(image).resize((round(4 * side), round(3 * side)), Image.Resampling.BICUBIC)
+    large = Image.fromarray(image).resize(
+        (round(4 * side), round(3 * side)), Image.Resampling.BICUBIC
+    )
     grain = rng.normal(0, 3, (large.height, large.width, 1)).astype(np.float32)
     grained = np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8)
     exif = Image.Exif()
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=1000)
     parser.add_argument("--n", type=int, default=3, help="photographs of each size")
     parser.add_argument("--bit-planes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--appearance", nargs="+", default=["compact", "noise"])
     arguments = parser.parse_args()
     X, y, _ = load_packed(arguments.data_dir, "flowers128", "train", limit=arguments.train)
     X = np.stack([crop_and_resize(x, SIZE) for x in X])
@@ -100,7 +103,7 @@ def main() -> None:
         classifier = train(X, y, arguments.epochs)
     key = SecretKey.generate()
     rng = np.random.default_rng(0)
-    for appearance in ("compact", "noise"):
+    for appearance in arguments.appearance:
         for bit_planes in arguments.bit_planes:
             encryptor = SealedEncryptor(
                 key, classifier, appearance=appearance, bit_planes=bit_planes
@@ -142,7 +145,7 @@ def try_photographs(
             agreed += int((classifier.predict(received) == classifier.predict(X)).all())
             restored += opened.found == "original" and again.read_bytes() == data
             error = unseal(received, key).astype(float) - X
-            coarse.append(float(10 * np.log10(255**2 / np.square(error).mean())))
+            coarse.append(float(10 * np.log10(255**2 / max(np.square(error).mean(), 0.01))))
     n = len(photographs)
     sealing, opening = np.median(ratios, axis=0)
     return (
