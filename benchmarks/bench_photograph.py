@@ -1,10 +1,10 @@
 """What a sealed photograph takes beyond its file, and how long, from 0.1 to 12 megapixels.
 
 Photographs are flowers, enlarged, with fine noise as of a sensor, as JPEG files of quality 90 with
-EXIF data. Each is sealed for a classifier of 224×224, written, classified by its PNG file, opened and
-compared; a line tells the bytes that the PNG file has over the original, the seconds of the processor
-of sealing and opening, as multiples of decoding, resizing and encryption in one go alone, and the
-peak memory beyond that of the process before.
+EXIF data. Each is sealed for a classifier of 224×224, written, classified by its PNG file, opened
+and compared. A line tells the bytes that the PNG file has over the original; the seconds of the
+processor, as multiples of decoding, resizing and encryption in one go alone; and the peak memory
+beyond that of the process before.
 
 Without ``--model`` the classifier is a small network that is trained here for a minute.
 

@@ -54,7 +54,7 @@ _MAX_NAME = 1024
 # Classifiers read far smaller pictures.
 _MAX_PICTURE_PIXELS = 1 << 22
 _MAX_PICTURE_BYTES = 1 << 26
-_IHDR_BYTES = 13
+_IHDR = struct.Struct(">2I5B")
 # Without a classifier, the picture is as large as a thumbnail needs, and costs 12 kB.
 _NOISE_SIZE = (64, 64)
 
@@ -341,8 +341,6 @@ class _Reader:
                     raise NotSealedError(REFUSED)
                 self._advance()
             self._end()
-            if self._file.read(1):
-                raise NotSealedError(REFUSED)
 
     def _advance(self) -> None:
         """Go on to the next chunk, once the check sum of this one was right."""
@@ -351,22 +349,27 @@ class _Reader:
     def _end(self) -> None:
         """Compare the check sum of the last chunk, which nothing follows."""
         next(self._names, None)
+        if self._file.read(1):
+            raise NotSealedError(REFUSED)
 
     def _read_picture(self, key: SecretKey) -> tuple[bytes, bytes | None]:
         """Read the chunks of pixels as a PNG file of its own, and the header; check that first."""
         picture, header = [SIGNATURE], None
         with _refusing():
             self._advance()
-            if self._name != b"IHDR":
+            if self._name != b"IHDR" or self._reader.length != _IHDR.size:
                 raise NotSealedError(REFUSED)
-            picture.append(pack_chunk(b"IHDR", self._reader.read(_IHDR_BYTES)))
-            left = _bound_picture(picture[-1][8:])
+            ihdr = self._reader.read_all()
+            picture.append(pack_chunk(b"IHDR", ihdr))
+            left = _bound_picture(ihdr)
             self._advance()
             while self._name not in (ORIGINAL, b"IEND"):
                 if self._name == HEADER and header is None and len(picture) == 2:
                     header = self._reader.read(MAX_HEADER_BYTES)
+                    self._advance()
                     CiphertextHeader.from_bytes(header).check(SCHEME, VERSION, key)
-                elif self._name in (b"PLTE", b"IDAT"):
+                    continue
+                if self._name in (b"PLTE", b"IDAT"):
                     data = self._reader.read(left)
                     left -= len(data)
                     picture.append(pack_chunk(self._name, data))
@@ -421,8 +424,8 @@ def _is_critical(name: bytes) -> bool:
 
 def _bound_picture(ihdr: bytes) -> int:
     """Say how many bytes its pixels may take, compressed or not."""
-    width, height = struct.unpack(">2I", ihdr[:8])
-    if not 0 < width * height <= _MAX_PICTURE_PIXELS:
+    width, height, _, _, compression, filtering, interlacing = _IHDR.unpack(ihdr)
+    if not 0 < width * height <= _MAX_PICTURE_PIXELS or compression or filtering or interlacing > 1:
         raise NotSealedError(REFUSED)
     # Deflate makes nothing twice as long; four channels are the most, with a byte for each row.
     return 2 * height * (4 * width + 1) + 1024
