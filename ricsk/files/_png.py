@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -35,7 +36,8 @@ ORIGINAL = b"riCS"
 """The chunks that hold a whole file, encrypted."""
 
 _BLOCK_BYTES = 1 << 16
-_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE)
+# Of large images so much is tried, and the best way taken for all.
+_SAMPLE_BYTES = 1 << 18
 
 
 def pack_chunk(name: bytes, data: bytes) -> bytes:
@@ -91,24 +93,35 @@ def compress_pixels(pixels: NDArray[np.uint8]) -> bytes:
     bytes
         The content of IDAT.
     """
-    rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (1, 0))).tobytes()
-    candidates = [_deflate(rows, strategy) for strategy in _STRATEGIES]
-    candidates.append(_compress_filtered(pixels))
-    return min(candidates, key=len)
+    n_rows = max(1, _SAMPLE_BYTES // pixels[0].size)
+    if len(pixels) <= n_rows:
+        return min((encode(pixels, 9) for encode in _ENCODERS), key=len)
+    start = (len(pixels) - n_rows) // 2
+    sample = pixels[start : start + n_rows]
+    best = min(_ENCODERS, key=lambda encode: len(encode(sample, 6)))
+    return best(pixels, 6)
 
 
-def _deflate(rows: bytes, strategy: int) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
-    return compressor.compress(rows) + compressor.flush()
+def _deflate(pixels: NDArray[np.uint8], level: int, strategy: int) -> bytes:
+    rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (1, 0)))
+    compressor = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
+    return compressor.compress(rows.tobytes()) + compressor.flush()
 
 
-def _compress_filtered(pixels: NDArray[np.uint8]) -> bytes:
+def _compress_filtered(pixels: NDArray[np.uint8], level: int) -> bytes:
     buffer = io.BytesIO()
     squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    Image.fromarray(squeezed).save(buffer, "PNG", compress_level=9)
+    Image.fromarray(squeezed).save(buffer, "PNG", compress_level=level)
     buffer.seek(len(SIGNATURE))
     reader = ChunkReader(buffer)
     return b"".join(reader.read_all() for name in reader if name == b"IDAT")
+
+
+_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
+_ENCODERS = [
+    *(partial(_deflate, strategy=strategy) for strategy in _STRATEGIES),
+    _compress_filtered,
+]
 
 
 class ChunkReader:
