@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO
 
@@ -118,7 +118,7 @@ def _compress_filtered(pixels: NDArray[np.uint8], level: int) -> bytes:
 
 
 _STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
-_ENCODERS = [
+_ENCODERS: list[Callable[[NDArray[np.uint8], int], bytes]] = [
     *(partial(_deflate, strategy=strategy) for strategy in _STRATEGIES),
     _compress_filtered,
 ]
