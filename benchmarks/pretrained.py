@@ -39,6 +39,7 @@ from ricsk import PretrainedClassifier, RICEncryptor, SealedEncryptor, SecretKey
 from ricsk.datasets import load_packed
 from ricsk.exceptions import RicskError
 from ricsk.metrics import psnr
+from ricsk.nae import find_noise_by_queries
 from ricsk.pretrained import ModelReference
 
 SCHEMES: dict[str, tuple[type, dict[str, Any]]] = {
@@ -186,6 +187,30 @@ def run_scheme(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
+def run_queries(arguments: argparse.Namespace) -> None:
+    """Print how far a search by queries comes, as encryptors do it for a black box."""
+    torch.set_num_threads(arguments.threads)
+    classifier = load_classifier(arguments.model)
+    X = load_photographs(arguments, classifier.size, "test")[:2]
+    key = SecretKey(bytes(range(32)))
+    noise = key.keystream("benchmark noise").uint8(X.shape)
+    streams = [key.keystream("benchmark search", bytes([i])) for i in range(len(X))]
+    indices = classifier.predict_proba(X).argmax(axis=1)
+    rows = np.arange(len(X))
+    start = time.process_time()
+    found = find_noise_by_queries(
+        classifier.predict_proba, noise, indices, streams, max_passes=arguments.queries
+    )
+    seconds = time.process_time() - start
+    before, after = (classifier.predict_proba(pixels) for pixels in (noise, found.pixels))
+    print(
+        f"By queries: {found.reached.sum()} of {len(X)} reached in up to {arguments.queries}, "
+        f"{1000 * seconds / found.passes.sum():.3g} ms each. Probability of the label, on noise "
+        f"and then: {before[rows, indices].round(5)}, {after[rows, indices].round(5)}; largest of "
+        f"all: {before.max(axis=1).round(5)}, {after.max(axis=1).round(5)}."
+    )
+
+
 def worker(name: str, arguments: argparse.Namespace, path: str) -> None:
     try:
         row = run_scheme(name, arguments)
@@ -209,6 +234,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--only", nargs="*", default=list(SCHEMES), choices=list(SCHEMES))
     parser.add_argument("--minutes", type=float, default=math.inf, help="for each scheme")
+    parser.add_argument("--queries", type=int, default=0, help="queries of a search by queries")
     arguments = parser.parse_args()
     rows = []
     for name in ["plain pass", *arguments.only]:
@@ -222,15 +248,16 @@ def main() -> None:
             if process.is_alive():
                 process.terminate()
                 process.join()
-                rows.append({"scheme": name, "failed": f"not done in {arguments.minutes:g} min"})
-                continue
+            failed = {"scheme": name, "failed": f"not done in {arguments.minutes:g} min"}
             text = Path(file.name).read_text()
-        rows.append(json.loads(text or json.dumps({"scheme": name, "failed": "killed"})))
+        rows.append(json.loads(text) if text else failed)
         print(rows[-1], flush=True)
     print(f"\n{arguments.model}, {arguments.images} photographs of {arguments.data}")
     print("Times are of the processor, for each image, in plain passes.\n")
     shown = [{name: _show(value) for name, value in row.items()} for row in rows]
     print(pd.DataFrame(shown).fillna("").to_string(index=False))
+    if arguments.queries:
+        run_queries(arguments)
 
 
 if __name__ == "__main__":

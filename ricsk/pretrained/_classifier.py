@@ -106,7 +106,7 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
     See Also
     --------
     ricsk.pretrained.ModelReference : For small pickles.
-    ricsk.CNNClassifier : A network that is trained here.
+    CNNClassifier : A network that is trained here.
 
     Notes
     -----

@@ -135,7 +135,7 @@ def test_a_name_that_is_given_is_the_name_that_is_kept():
 
 def test_a_constructor_called_with_text_runs_nothing():
     """What a hand-made file of skops can do with a trusted type."""
-    with pytest.raises(TypeError, match="Give a name to ModelReference.from_name"):
+    with pytest.raises(TypeError, match=r"Give a name to ModelReference\.from_name"):
         ModelReference("os:getcwd")
 
 
