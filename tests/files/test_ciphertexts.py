@@ -29,6 +29,7 @@ from ricsk.encryptors.sealed import _format
 from ricsk.exceptions import NewerFormatError, RicskError, WrongKeyError
 from ricsk.files import read_ciphertexts, read_header, write_ciphertexts
 from ricsk.files._header import _SCHEMES
+from tests.files.reference import join_chunks, split_chunks
 
 KEY, OTHER = SecretKey(bytes(range(32))), SecretKey(bytes(32))
 PHOTOS = load_photos(size=(64, 80))[[0, 1, 0]]
@@ -250,6 +251,16 @@ def test_files_of_others(made, tmp_path):
         read_ciphertexts(tmp_path / "not-there.png")
     with pytest.raises(ValueError, match="there are no ciphertexts"):
         read_ciphertexts([])
+
+
+def test_a_header_stands_before_the_pixels(made, tmp_path):
+    """So that it can be read without them."""
+    encryptor, C = made["etc"]
+    (path, *_) = write_ciphertexts(C[:1], tmp_path, encryptor)
+    ihdr, header, idat, end = split_chunks(path.read_bytes())
+    path.write_bytes(join_chunks([ihdr, idat, header, end]))
+    with pytest.raises(ValueError, match="no header of ricsk"):
+        read_header(path)
 
 
 def test_sizes_that_differ_are_named(made, tmp_path):

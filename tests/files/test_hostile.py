@@ -132,6 +132,23 @@ def test_a_small_file_cannot_ask_for_much_memory():
     assert_refused(SEALED[:place] + length + SEALED[place + 4 :])
 
 
+def test_pixels_are_not_kept_for_a_size_that_is_refused():
+    """A stream of 2 GiB, of which a few bytes are read."""
+
+    class Endless(io.BytesIO):
+        n_read = 0
+
+        def read(self, n=-1):
+            self.n_read += n
+            assert self.n_read < 10**6
+            return super().read(n) or bytes(n)
+
+    ihdr = struct.pack(">2I5B", 60_000, 60_000, 8, 2, 0, 0, 0)
+    start = join_chunks([(b"IHDR", ihdr)]) + struct.pack(">I4s", 2**31 - 1, b"IDAT")
+    with pytest.raises(NotSealedError):
+        open_photograph(Endless(start), KEY)
+
+
 @pytest.mark.parametrize("data", [b"", b"\x89PNG", reference.SIGNATURE, b"GIF89a", b"BM" * 99])
 def test_what_is_not_a_photograph_at_all(data):
     assert_refused(data)
