@@ -156,10 +156,10 @@ def seal_photograph(
         )
     secret = SecretKey.coerce(key) if encryptor is None else encryptor.key_
     source, name = _rewindable(source)
-    pixels = _make_pixels(source, encryptor, secret, image)
     header = CiphertextHeader(SCHEME, VERSION, show_key_id(secret)).to_bytes()
     details = to_json({"name": name})
     with _open_source(source) as file, _open_destination(destination, overwrite) as target:
+        pixels = _make_pixels(source, encryptor, secret, image)
         salt = fresh_bytes(_SALT_BYTES)
         file_key, commitment = _derive(secret, header, salt, pixels)
         compressed = compress_pixels(pixels)
@@ -496,7 +496,9 @@ def _rewindable(source: Source) -> tuple[Source, str | None]:
     if isinstance(source, str | os.PathLike):
         return source, Path(source).name[:_MAX_NAME]
     name = getattr(source, "name", None)
-    return io.BytesIO(source.read()), Path(name).name if isinstance(name, str) else None
+    if not isinstance(name, str) or name.startswith("<"):  # a number, or "<stdin>"
+        name = ""
+    return io.BytesIO(source.read()), Path(name).name[:_MAX_NAME] or None
 
 
 def _open_source(source: Source) -> AbstractContextManager[BinaryIO]:

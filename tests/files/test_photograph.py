@@ -334,6 +334,17 @@ class TestNames:
         with pytest.raises(ValueError, match="has no name"):
             open_photograph(io.BytesIO(seal_bytes(b"x")), KEY, tmp_path)
 
+    def test_open_files_have_names_if_they_are_on_a_disk(self, photo):
+        sealed = io.BytesIO()
+        with photo.open("rb") as file:
+            seal_photograph(file, sealed, key=KEY)
+        assert open_bytes(sealed.getvalue()).name == "IMG_0042.JPG"
+        for name in (3, "<stdin>", "", None):
+            file, sealed = io.BytesIO(b"x"), io.BytesIO()
+            file.name = name
+            seal_photograph(file, sealed, key=KEY)
+            assert open_bytes(sealed.getvalue()).name is None
+
     def test_names_of_any_letters(self, tmp_path):
         for name in ("Grüße aus 東京.heic", "a b", ".hidden", "x" * 200):
             plain, sealed = tmp_path / name, tmp_path / "sealed.png"
