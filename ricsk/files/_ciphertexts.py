@@ -172,7 +172,8 @@ def read_ciphertexts(
     if encryptor is None:
         return levels
     form = ImageForm(encryptor.input_ndim_, np.dtype(encryptor.input_dtype_))
-    return form.restore(encryptor.value_range_.from_uint8(levels, form.dtype))
+    C = form.restore(encryptor.value_range_.from_uint8(levels, form.dtype))
+    return C.reshape(len(C), -1) if encryptor.flattens_ else C
 
 
 def read_header(path: PathLike) -> CiphertextHeader:

@@ -45,6 +45,7 @@ SCHEMES = {
     "etc, grey": lambda key: (EtCEncryptor(key, grayscale=True), PHOTOS),
     "pe": lambda key: (PixelEncryptor(key), PHOTOS[..., :1]),
     "pe, flat floats": lambda key: (PixelEncryptor(key), NUMBERS.reshape(60, -1) / np.float32(255)),
+    "pe, flattened": lambda key: (PixelEncryptor(key, flatten=True), PHOTOS),
     "le": lambda key: (LearnableEncryptor(key), PHOTOS),
     "sealed": lambda key: (SealedEncryptor(key, CLASSIFIER, kappa=0), ROWS[:5]),
     "ric": lambda key: (RICEncryptor(key, CLASSIFIER, kappa=0), ROWS[:5]),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import RidgeClassifier
+from torch import nn
 
-from ricsk import SealedEncryptor, SecretKey, unseal
+from ricsk import PretrainedClassifier, SealedEncryptor, SecretKey, unseal
 from ricsk.datasets import load_photos, make_street_numbers
 from ricsk.encryptors.sealed import seal_noise
 from ricsk.encryptors.sealed._thumbnail import compress_thumbnail
@@ -38,6 +39,16 @@ def test_a_thumbnail_is_sealed_with_another_nonce_each_time():
     assert not (C[0] == C[1]).all()
     assert not (C[0] == again[0]).all()
     assert ENCRYPTOR.nonce_ == "content"
+
+
+def test_ciphertexts_are_flattened_where_they_are_to_be():
+    encryptor = SealedEncryptor(KEY, CLASSIFIER, bit_planes=2, kappa=0, flatten=True)
+    images = ROWS.reshape(-1, 32, 32, 3)
+    C = encryptor.fit(ROWS).seal_thumbnails(ROWS[:2])
+    assert C.shape == ROWS[:2].shape
+    network = PretrainedClassifier(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), size=32)
+    encryptor = SealedEncryptor(KEY, network, bit_planes=2, kappa=0, flatten=True).fit(images)
+    assert encryptor.seal_thumbnails(images[:2]).shape == ROWS[:2].shape
 
 
 def test_what_fits_comes_back_as_it_was():
