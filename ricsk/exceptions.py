@@ -39,6 +39,7 @@ __all__ = [
     "TargetNotReachedError",
     "TooLargeError",
     "WrongKeyError",
+    "WrongKeyWarning",
 ]
 
 
@@ -104,6 +105,10 @@ class TooLargeError(RicskError, ValueError):
 
 class WrongKeyError(RicskError, ValueError):
     """The key found is not the one that was asked for."""
+
+
+class WrongKeyWarning(UserWarning):
+    """What is decrypted was not encrypted with this key, and what comes back is noise."""
 
 
 class SmallKeySpaceWarning(UserWarning):
