@@ -23,9 +23,9 @@ from ricsk import SecretKey
 from ricsk.codecs import read_image
 from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
 from ricsk.files import open_photograph, seal_photograph
-from ricsk.files._photograph import REFUSED, _derive
+from ricsk.files._envelope import derive
 from ricsk.files._png import SIGNATURE, ChunkReader, pack_chunk
-from ricsk.files._stream import encrypt_segments
+from ricsk.files._stream import REFUSED, encrypt_segments
 
 Chunks = list[tuple[bytes, bytes]]
 rng = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def make_nonsense(key: SecretKey, photographs: list[bytes]) -> bytes:
     pixels = _read_pixels(chunks)
     header = dict(chunks)[b"riCM"]
     salt = rng.bytes(16)
-    file_key, commitment = _derive(key, header, salt, pixels)
+    file_key, commitment = derive(key, header, salt, pixels)
     length = int(rng.choice([0, 5, 20, 300, 60_000, 2**32 - 1]))
     known = (b'{"name":1}', b"[" * 70, b"{}", rng.bytes(30), b'{"name":"a/b"}')
     details = known[rng.integers(len(known))]

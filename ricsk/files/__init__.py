@@ -10,12 +10,8 @@ from ricsk._publish import load_on_use
 if TYPE_CHECKING:
     from ricsk.files._ciphertexts import read_ciphertexts, read_header, write_ciphertexts
     from ricsk.files._header import CiphertextHeader
-    from ricsk.files._photograph import (
-        OpenedPhotograph,
-        open_photograph,
-        read_photograph,
-        seal_photograph,
-    )
+    from ricsk.files._open import OpenedPhotograph, open_photograph
+    from ricsk.files._seal import read_photograph, seal_photograph
 
 __all__ = [
     "CiphertextHeader",
@@ -31,7 +27,8 @@ __all__ = [
 _HOMES = {
     "_ciphertexts": ("read_ciphertexts", "read_header", "write_ciphertexts"),
     "_header": ("CiphertextHeader",),
-    "_photograph": ("OpenedPhotograph", "open_photograph", "read_photograph", "seal_photograph"),
+    "_open": ("OpenedPhotograph", "open_photograph"),
+    "_seal": ("read_photograph", "seal_photograph"),
 }
 
 __getattr__, __dir__ = load_on_use(globals(), _HOMES)

@@ -11,7 +11,7 @@ import pytest
 from ricsk import SecretKey
 from ricsk.exceptions import NewerFormatError, NotSealedError, RicskError, WrongKeyError
 from ricsk.files import open_photograph
-from ricsk.files._photograph import REFUSED
+from ricsk.files._stream import REFUSED
 from tests.files import reference
 from tests.files.reference import KEY, join_chunks, make_picture
 

@@ -20,7 +20,7 @@ from ricsk.codecs import read_image
 from ricsk.datasets import load_digits, load_photos
 from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
 from ricsk.files import open_photograph, read_header, read_photograph, seal_photograph
-from ricsk.files._photograph import REFUSED
+from ricsk.files._stream import REFUSED
 from tests.files import reference
 from tests.files.reference import KEY, join_chunks, split_chunks
 
@@ -378,7 +378,7 @@ class TestWholeOrNotAtAll:
         def fail(*_):
             raise OSError("no space left on device")
 
-        monkeypatch.setattr("ricsk.files._photograph.encrypt_segments", fail)
+        monkeypatch.setattr("ricsk.files._seal.encrypt_segments", fail)
         with pytest.raises(OSError, match="no space"):
             seal_photograph(photo, tmp_path / "sealed.png", key=KEY)
         assert os.listdir(tmp_path) == ["IMG_0042.JPG"]
