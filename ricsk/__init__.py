@@ -76,6 +76,7 @@ _ROOMS = (
     "cloud",
     "datasets",
     "exceptions",
+    "files",
     "images",
     "metrics",
     "nae",
