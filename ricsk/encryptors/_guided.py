@@ -38,7 +38,7 @@ __all__ = ["GuidedEncryptor", "spread_indices"]
 # How many images of `fit` the classifier is examined on, and their values at a time.
 _MAX_EXAMINED, _CHUNK_VALUES = 500, 1 << 19
 # On how many of them double precision is spent.
-_MAX_SIGNED = 4
+_MAX_SIGNED = 2
 # Margins that queries find in a reasonable time: they are differences of probabilities, mostly.
 _MAX_QUERY_KAPPA = 0.1
 
