@@ -77,6 +77,7 @@ _ROOMS = (
     "cloud",
     "datasets",
     "exceptions",
+    "files",
     "images",
     "metrics",
     "nae",
