@@ -12,11 +12,19 @@ import pytest
 import skops.io
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 import ricsk
-from ricsk import EtCEncryptor, PixelEncryptor, PrivateClassifier, SecretKey, ViTClassifier
+from ricsk import (
+    EtCEncryptor,
+    PixelEncryptor,
+    PrivateClassifier,
+    SealedEncryptor,
+    SecretKey,
+    ViTClassifier,
+)
 from ricsk import _estimator as estimator_module
 from ricsk._estimator import STATE_FORMAT
 from ricsk.attacks import (
@@ -306,3 +314,16 @@ def test_what_scikit_learn_notes_on_an_estimator_stays_where_it_is():
     encryptor.fit(X)
     assert encryptor._parent_callback_ctx is note
     assert before.items() <= vars(encryptor).items()
+
+
+def test_a_fit_after_another_forgets_what_followed_from_the_first():
+    """Such as how the former classifier was asked."""
+    rows = X.repeat(8, axis=1).repeat(8, axis=2).reshape(40, -1) / 255
+    first, second = (
+        FrozenEstimator(LogisticRegression(C=1e-4).fit(rows, labels))
+        for labels in (np.arange(40) % 4, Y)
+    )
+    sealed = SealedEncryptor(KEY, image_shape=(32, 32, 3), kappa=0.0)
+    for classifier in (first, second):
+        sealed.set_params(classifier=classifier).fit(rows)
+        assert sealed._goal.reader.classifier is sealed.classifier_

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -132,7 +131,6 @@ class LSBEncryptor(GuidedEncryptor):
         "device": [str],
         "verbose": ["verbose"],
     }
-    _derived = GuidedEncryptor._derived | {"_goal"}
 
     bits_: int
     reading_: Literal["midpoint", "floor", "scaled"]
@@ -173,7 +171,7 @@ class LSBEncryptor(GuidedEncryptor):
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
         self.templates_ = ClassTemplates()
 
-    @cached_property
+    @property
     def _goal(self) -> Goal:
         return Goal(self._reader, "label", self.kappa_, tolerance=0.0)
 
