@@ -4,12 +4,14 @@ from ricsk._publish import publish
 from ricsk.cloud._half import CloudHalf
 from ricsk.cloud._inventory import refuse_secrets, without_leftovers
 from ricsk.cloud._limits import Limits
+from ricsk.cloud._remote import RemoteClassifier
 from ricsk.cloud._service import create_app
 from ricsk.cloud._training_images import find_training_images
 
 __all__ = [
     "CloudHalf",
     "Limits",
+    "RemoteClassifier",
     "create_app",
     "find_training_images",
     "refuse_secrets",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from ricsk.cloud._half import CloudHalf
 from ricsk.cloud._inventory import refuse_secrets
@@ -64,6 +65,8 @@ class ServedModel:
 
     Raises
     ------
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
     CloudHalfError
         If there is a key or an encryptor in it.
     """
@@ -71,6 +74,8 @@ class ServedModel:
     def __init__(self, name: str, classifier: Any, limits: Limits) -> None:
         if not isinstance(classifier, CloudHalf) and isinstance(classifier, BaseEstimator):
             classifier = CloudHalf(classifier)
+        if isinstance(classifier, CloudHalf):
+            check_is_fitted(classifier)
         refuse_secrets(classifier)
         self.name = name
         self.limits = limits
@@ -91,7 +96,7 @@ class ServedModel:
             for name, (datatype, shape) in self._outputs.items()
         ]
         # The protocol's parameters are texts and numbers alone.
-        outputs[0]["parameters"] = {"classes": json.dumps(self.classes.tolist())}
+        outputs[0]["parameters"] = {"classes": json.dumps(_plain(self.classes).tolist())}
         given = "UINT8" if len(self.shape) == 3 else "FP64"
         return {
             "name": self.name,

@@ -51,8 +51,10 @@ def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> St
         If the packages of ``pip install 'ricsk[serve]'`` are not installed.
     ValueError
         If there is no model, or a name that cannot be a part of a path.
+    sklearn.exceptions.NotFittedError
+        If a classifier is not fitted.
     CloudHalfError
-        If there is a key or an encryptor in a classifier.
+        If there is a key or an encryptor in one.
 
     References
     ----------

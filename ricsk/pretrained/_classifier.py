@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ricsk._docs import IMAGE_SHAPE, fill_in
 from ricsk._estimator import Estimator
-from ricsk._secrets import holds_key
+from ricsk._secrets import are_labels
 from ricsk._threads import bounded_threads
 from ricsk.exceptions import NoViewError
 from ricsk.images import ValueRange, check_images
@@ -33,8 +33,6 @@ __all__ = ["PretrainedClassifier"]
 
 # Pixel values that are computed on at a time, whatever `batch_size` is: large photographs are many.
 _MAX_VALUES = 1 << 24
-# A key has 32 bytes, or as many hexadecimal digits twice.
-_MAX_KEY_ITEMS = 64
 # Rows of probabilities sum to one within this, and those of logits hardly ever do.
 _SUM_TOLERANCE = 1e-5
 
@@ -463,7 +461,7 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         return torch.cat(results)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "classes" and _are_labels(value):
+        if name == "classes" and are_labels(value):
             object.__setattr__(self, name, value)  # a key is not such a list
         else:
             super().__setattr__(name, value)
@@ -493,16 +491,6 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
 
 def _load(model: nn.Module | ModelReference) -> nn.Module:
     return model.load() if isinstance(model, ModelReference) else model
-
-
-def _are_labels(classes: Any) -> bool:
-    """Tell labels from what may be a key: texts, or more numbers than a key has bytes or digits."""
-    if not isinstance(classes, list | tuple | np.ndarray):
-        return False
-    texts = [label for label in classes if isinstance(label, str)]
-    return not holds_key(" ".join(texts)) and (
-        len(texts) == len(classes) or len(classes) > _MAX_KEY_ITEMS
-    )
 
 
 def _are_probabilities(scores: Tensor) -> bool:
