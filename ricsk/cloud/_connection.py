@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import time
 import weakref
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -125,13 +125,13 @@ class Connection:
                 reason = f"{self._url} cannot be reached: {error or type(error).__name__}"
             if attempt == self._retries:
                 raise ServiceUnreachableError(f"{reason.rstrip('.')}. Tried {attempt + 1} times.")
-            time.sleep(_find_pause(attempt, wait))
+            sleep(_find_pause(attempt, wait))
             attempt += 1
 
     def _send_once(
         self, method: str, path: str, limit: int, **request: Any
     ) -> tuple[int, Any, bytes]:
-        parts, n_bytes, deadline = [], 0, time.monotonic() + self._timeout
+        parts, n_bytes, deadline = [], 0, monotonic() + self._timeout
         with self._client.stream(method, self._url + path, **request) as response:
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ServiceError(f"{self._url} answered compressed, which was not asked for.")
@@ -142,7 +142,7 @@ class Connection:
                         f"the answer of {self._url} is larger than {limit} bytes, which is more "
                         "than was asked for."
                     )
-                if time.monotonic() > deadline:  # each part may come in time, and the whole never
+                if monotonic() > deadline:  # each part may come in time, and the whole never
                     raise self._httpx.ReadTimeout("the answer takes too long")
                 parts.append(part)
         return response.status_code, response.headers, b"".join(parts)
