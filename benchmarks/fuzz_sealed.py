@@ -106,7 +106,7 @@ def nonsense(shape: tuple[int, int, int], key: SecretKey) -> Pixels:
     if codec == "raw" and len(content) * scale**2 == np.prod(shape):
         content += b"\x01"  # any bytes of the right number are an image
     body = sealer.encrypt(codec, content, rng.bytes(NONCE_BYTES), scale)
-    return sealer.sign(sealer.draw_noise(body, 0))
+    return sealer.sign(sealer.embed(body, rng.integers(0, 256, shape, np.uint8)))
 
 
 def flip(images: list[Pixels]) -> Pixels:

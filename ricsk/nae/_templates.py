@@ -35,8 +35,13 @@ rounding is by `round_through`."""
 _STEP_VALUES, _MAX_DRAWS = 100_000, 32
 # How many ciphertexts in a row must have the margin, and how many steps are taken for it.
 _N_HELD, _MAX_STEPS = 24, 300
-# Steps of Adam, as parts of 255. The look of little noise needs small ones.
-_STEP = {"noise": 0.1, "grey": 0.02}
+# Steps of Adam, as parts of 255.
+_STEP = 0.1
+# How many times `kappa` is aimed at, from noise and from grey, of which little is to move.
+_SURPLUS, _GREY_SURPLUS = 2.0, 1.2
+# From grey: how far the value with the largest gradient comes to its threshold in a step, and how
+# steeply values move, once they are beyond it.
+_PUSH, _SLOPE = 0.3, 4.0
 _MAX_QUERIES, _N_QUERY_DRAWS = 3000, 8
 
 # The key of what is random and not secret, but is the same everywhere.
@@ -155,8 +160,9 @@ def find_template(
     kappa : float
         The least margin that ciphertexts are to have.
     start : {"noise", "grey"}
-        From what to start: noise, which is over all levels; or grey, which is left as little as
-        needed.
+        From what to start: noise, which is over all levels; or grey, which few values leave: those
+        that the margin needs most, by linearized Bregman iterations, until ciphertexts have 1.2
+        times `kappa`.
     verbose : int
         Whether to show a progress bar, on the standard error stream.
 
@@ -164,6 +170,11 @@ def find_template(
     -------
     ndarray of shape (height, width, channels), uint8
         The same for the same classifier and class, on one machine and device.
+
+    References
+    ----------
+    W. Yin, S. Osher, D. Goldfarb and J. Darbon, "Bregman iterative algorithms for l1-minimization
+    with applications to compressed sensing", SIAM Journal on Imaging Sciences, 2008.
     """
     n = int(np.clip(_STEP_VALUES // np.prod(image_shape), 1, _MAX_DRAWS))
     with bounded_threads(n * int(np.prod(image_shape))):
@@ -200,21 +211,50 @@ def _descend(
 ) -> NDArray[np.uint8]:
     view = reader.single_view
     generator = torch.Generator().manual_seed(label)
-    x = (_draw_start(start, label, shape).float() / 255).to(reader.device).requires_grad_()
-    adam = torch.optim.Adam([x], lr=_STEP[start])
+    x = (_draw_start(start, label, shape).float() / 255).to(reader.device)
+    move, surplus = _move_all(x), _SURPLUS
+    if start == "grey":
+        move, surplus = _move_few(x), _GREY_SURPLUS
     targets = torch.full((n,), label, device=reader.device)
     recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
     for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
+        x.requires_grad_()
         margins = view.margins(draw(255 * x, n, generator), targets)
         recent.append(margins.min().item())
         # Each step draws anew, so that these are margins of ciphertexts not seen before.
-        if len(recent) == recent.maxlen and min(recent) >= 2 * kappa:
+        if len(recent) == recent.maxlen and min(recent) >= surplus * kappa:
             break
-        (x.grad,) = torch.autograd.grad(-margins.mean(), x)
-        adam.step()
-        with torch.no_grad():
-            x.clamp_(0, 1)
+        (gradient,) = torch.autograd.grad(margins.mean(), x)
+        x = move(gradient)
     return (255 * x.detach()).round().cpu().numpy().astype(np.uint8)
+
+
+Move = Callable[[Tensor], Tensor]
+"""From the gradient of the margin to the next template, on 0..1."""
+
+
+def _move_all(start: Tensor) -> Move:
+    """Let all values go up the gradient, by Adam."""
+    x = start.clone()
+    adam = torch.optim.Adam([x], lr=_STEP, maximize=True)
+
+    def move(gradient: Tensor) -> Tensor:
+        x.grad = gradient
+        adam.step()
+        return x.clamp_(0, 1).clone()
+
+    return move
+
+
+def _move_few(start: Tensor) -> Move:
+    """Let those values leave the start that were pushed for long, by linearized Bregman steps."""
+    force = torch.zeros_like(start)
+
+    def move(gradient: Tensor) -> Tensor:
+        force.add_(_PUSH * gradient / gradient.abs().max().clamp_min(1e-30))
+        return (start + _SLOPE * torch.nn.functional.softshrink(force, 1.0)).clamp(0, 1)
+
+    return move
 
 
 def _find_by_queries(
@@ -240,7 +280,7 @@ def _find_by_queries(
         _draw_start(start, label, shape).numpy().astype(np.uint8)[np.newaxis],
         [label],
         [_PUBLIC.keystream("nae/template", label.to_bytes(4, "big"))],
-        kappa=2 * kappa,
+        kappa=_SURPLUS * kappa,
         max_passes=_MAX_QUERIES,
         verbose=verbose,
     ).pixels[0]

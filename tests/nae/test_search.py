@@ -1,3 +1,4 @@
+import copy
 import os
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import torch
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
+from sklearn.svm import SVC
 
 from ricsk.nae import _search as module
 from ricsk.nae import find_noise, view_classifier
 from tests.nae.networks import SHAPE, tiny_cnn
 
 VIEW = view_classifier(tiny_cnn())
+SINGLE = copy.deepcopy(VIEW).float()
 NOISE = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
 LABELS = np.arange(10) % 4
 PROBA = np.random.default_rng(1).dirichlet(np.ones(4), 10)
@@ -183,6 +186,51 @@ def test_any_batch(kind, size, replay):
         assert_array_equal(again.pixels, found.pixels[part])
         assert_array_equal(again.passes, found.passes[part])
         assert_array_equal(again.reached, found.reached[part])
+
+
+def test_images_are_alone_in_single_precision(kind):
+    targets, options = kind
+    found = find_noise(SINGLE, NOISE, targets, **options)
+    order = np.random.default_rng(2).permutation(10)
+    again = find_noise(SINGLE, NOISE[order], targets[order], **options)
+    assert_array_equal(again.pixels, found.pixels[order])
+    assert_array_equal(again.passes, found.passes[order])
+    assert found.reached.mean() >= 0.7
+    for i in range(3):
+        alone = find_noise(SINGLE, NOISE[[i]], targets[[i]], **options)
+        assert_array_equal(alone.pixels[0], found.pixels[i])
+
+
+def test_single_precision_sees_one_image_at_a_time():
+    sizes = []
+    handle = SINGLE.body.register_forward_pre_hook(lambda module, x: sizes.append(len(x[0])))
+    find_noise(SINGLE, NOISE, LABELS)
+    handle.remove()
+    assert set(sizes) == {1}
+
+
+def test_views_without_weights_or_parameters():
+    X, y = load_digits(return_X_y=True)
+    machine = view_classifier(SVC(C=0.1).fit(X[:300], y[:300]), value_range=(0, 16))
+    noise = NOISE.reshape(-1, 8, 8, 1)[:4]
+    for view in (machine, copy.deepcopy(machine).float()):
+        assert not list(view.parameters())
+        found = find_noise(view, noise, [0, 1, 2, 3], kappa=0.0, max_passes=2)
+        assert found.pixels.dtype == np.uint8
+
+
+def test_few_threads_compute():
+    allowed, before = [], torch.get_num_threads()
+    handle = VIEW.body.register_forward_pre_hook(
+        lambda module, x: allowed.append(torch.get_num_threads())
+    )
+    try:
+        torch.set_num_threads(2)
+        find_noise(VIEW, NOISE, LABELS)
+    finally:
+        torch.set_num_threads(before)
+        handle.remove()
+    assert set(allowed) == {1}
 
 
 def test_any_order_and_chunk(kind, monkeypatch):

@@ -95,7 +95,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     Every ciphertext that `transform` returns has been given to the classifier itself, in the very
     values and dtype that are returned, and was read as the plain image. A call returns all
-    ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six attempts,
+    ciphertexts or none: if an image does not fit, or no ciphertext of it was found in six searches,
     an error names the image and what would help. Nothing is returned unverified.
 
     Read more in the :ref:`User Guide <guide-sealed>`.
@@ -118,8 +118,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         keeps the cosine above 0.99.
     appearance : {"noise", "compact"}, default="noise"
         Whether the high bit planes hold noise, or as little as the classifier needs, which makes
-        smaller files; where a pattern is not enough for that, a search may leave more. Both protect
-        the same.
+        smaller files; where a search is needed, it may leave more. Both protect the same.
     bit_planes : int or "auto", default="auto"
         How many of the 8 bit planes, from the lowest, hold the encrypted image, from 1 to 7. "auto"
         takes what up to 500 of the images of `fit` need, and a seventh more, up to 6.
@@ -544,7 +543,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         helps = f" What may help: {'; '.join(remedies)}." if remedies else ""
         return (
             f"no ciphertext was found that the classifier reads as it reads "
-            f"{name_images(failed, name)}, {asked[self.match_]}, in {_MAX_ATTEMPTS} attempts."
+            f"{name_images(failed, name)}, {asked[self.match_]}, in {_MAX_SEARCHES} searches."
             f"{helps} Nothing was returned."
         )
 

@@ -155,7 +155,7 @@ class Goal:
         """
         if self.reader.view is not None:
             return find_noise(
-                self.reader.view,
+                self.reader.single_view,
                 start,
                 targets.values,
                 match=self.match,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
@@ -10,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from ricsk import CNNClassifier, SecretKey
 from ricsk.datasets import load_digits
-from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Targets, choose_kappa
+from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Targets, draw_low_planes
 from ricsk.images import ImageForm, ValueRange
 from ricsk.nae import Reader
 
@@ -210,16 +211,33 @@ def test_a_classifier_that_does_not_decide_by_its_scores_is_the_reason_then():
     assert "whose predict takes the class with the largest score" in remedy
 
 
-# Kappa.
+# What templates go through.
 
 
-def test_kappa_is_half_of_the_median_margin_and_never_negative():
-    reader = Reader(LINEAR, UNIT, FLAT, SHAPE)
-    assert choose_kappa(np.array([1.0, 5.0, 30.0]), reader) == 2.5
-    assert choose_kappa(np.array([-3.0, -1.0]), reader) == 0.0
-    forest = Reader(RandomForestClassifier(3, random_state=0).fit(X, Y), UNIT, FLAT, SHAPE)
-    assert choose_kappa(np.array([0.9, 1.0]), forest) == 0.1
-    assert choose_kappa(np.array([0.1, 0.1]), forest) == 0.05
+@pytest.mark.parametrize("bit_planes", range(1, 8))
+def test_draws_are_a_template_above_and_random_below(bit_planes):
+    unit = 2**bit_planes
+    template = torch.arange(256.0).reshape(16, 16, 1)
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw_low_planes(bit_planes)(template, 40, generator).numpy().astype(np.int64)
+    assert drawn.shape == (40, 16, 16, 1)
+    np.testing.assert_array_equal(drawn // unit, np.broadcast_to(DRAWN // unit, drawn.shape))
+    counts = np.bincount((drawn % unit).ravel(), minlength=unit)
+    assert stats.chisquare(counts).pvalue > 1e-6
+    first, second = drawn[:20] % unit, drawn[20:] % unit
+    assert (first != second).any(axis=(1, 2, 3)).all()
+
+
+DRAWN = np.arange(256).reshape(16, 16, 1)
+
+
+def test_a_draw_has_the_gradient_of_its_template():
+    template = torch.full((4, 4, 1), 100.0, requires_grad=True)
+    draw_low_planes(5)(template, 3, torch.Generator()).sum().backward()
+    np.testing.assert_array_equal(template.grad, 3)
+
+
+# Margins.
 
 
 def test_margins_are_exact_where_they_decide():

@@ -48,11 +48,7 @@ FLAT, FLAT2 = VALUES.reshape(len(X), -1), VALUES2.reshape(len(X), -1)
 
 
 def seal(classifier, data, n=9, **parameters):
-    """Seal images, check that they come back, and return them with their ciphertexts.
-
-    Without patterns, which take a while to find and are verified in the same way.
-    """
-    parameters = {"amplitude": 0.0, **parameters}
+    """Seal images, check that they come back, and return them with their ciphertexts."""
     if data.ndim == 2:
         parameters["image_shape"] = SHAPE
     sealed = SealedEncryptor(KEY, FrozenEstimator(classifier), **parameters).fit(data)

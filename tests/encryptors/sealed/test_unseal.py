@@ -86,7 +86,7 @@ def test_keys_are_derived_once_for_all_images(monkeypatch):
 
 def test_it_reads_a_key_file_and_grey_images(tmp_path):
     image = ramp((9, 11, 1))
-    C = seal(KEY, carrier_of((18, 22, 1)), 3, header(scale=2) + image.tobytes())[np.newaxis]
+    C = seal(KEY, carrier_of((18, 22, 1)), 4, header(scale=2) + image.tobytes())[np.newaxis]
     KEY.save(tmp_path / "key")
     for key in (KEY, RAW, tmp_path / "key", str(tmp_path / "key")):
         np.testing.assert_array_equal(unseal(C[..., 0], key), image[np.newaxis, ..., 0])
@@ -160,7 +160,7 @@ def test_images_are_named_up_to_ten():
 
 
 def test_a_newer_format_is_named_among_others():
-    newer = seal(KEY, SEALED, 5, header(version=2) + b"what is to come")
+    newer = seal(KEY, SEALED, 5, header(version=3) + b"what is to come")
     with pytest.raises(NewerFormatError, match=r"C\[1\]: this ciphertext is authentic, but"):
         unseal(np.stack([SEALED, newer]), KEY)
 
@@ -230,8 +230,8 @@ ALPHA = np.concatenate([SEALED, np.full_like(SEALED[..., :1], 255)], axis=2)
         (SEALED, r"single image; expected a batch.*\[numpy.newaxis\]"),
         (SEALED_GREY[..., 0], r"have a height, .* a single grey one with C\[numpy.newaxis\]"),
         (SEALED.reshape(1, -1), r"have a height, .*C\.reshape\(len\(C\), height, width, channels"),
-        (np.zeros((2, 3, 13), np.uint8), "40 values at least"),
-        (np.zeros((1, 1, 13, 3), np.uint8), "40 values at least"),
+        (np.zeros((2, 2, 29), np.uint8), "59 values at least"),
+        (np.zeros((1, 1, 19, 3), np.uint8), "59 values at least"),
         (np.zeros((0, 24, 24), np.uint8), "0 sample"),
         (SEALED.astype(int)[np.newaxis] + 300, "expected 8-bit values"),
         (np.zeros(24, np.uint8), "dimension|1D array"),
@@ -261,7 +261,7 @@ X &= 0xE0
 def fitted_on(images):
     classifier = LogisticRegression(C=1e-8, max_iter=50)
     classifier.fit(images.reshape(len(images), -1), Y)
-    return SealedEncryptor(KEY, FrozenEstimator(classifier), kappa=0, amplitude=0).fit(images)
+    return SealedEncryptor(KEY, FrozenEstimator(classifier), kappa=0).fit(images)
 
 
 @pytest.fixture(scope="module")
