@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.metaestimators import available_if
+
+from ricsk._onnx import CLASSES, OUTPUTS
 
 __all__ = ["OnnxClassifier"]
-
-CLASSES = "ricsk.classes"
 
 
 class OnnxClassifier:
@@ -50,17 +51,18 @@ class OnnxClassifier:
         except Exception as error:  # of classes of its own
             raise ValueError(f"{name} cannot be read as an ONNX file.") from error
         written = self._session.get_modelmeta().custom_metadata_map.get(CLASSES)
-        (given, *others) = self._session.get_inputs()
-        names = [output.name for output in self._session.get_outputs()]
-        if written is None or others or names != ["labels", "probabilities", "features"]:
+        given = self._session.get_inputs()
+        outputs = tuple(output.name for output in self._session.get_outputs())
+        if written is None or len(given) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
             raise ValueError(
                 f"{name} was not written by ricsk.export_onnx, so it is not known what its inputs "
                 "and outputs mean. Load it by PretrainedClassifier.from_onnx, and serve that."
             )
-        self._input = given.name
-        self._dtype = np.dtype(np.uint8 if given.type == "tensor(uint8)" else np.float32)
+        self._input = given[0].name
+        self._outputs = outputs
+        self.dtype = np.dtype(np.uint8 if given[0].type == "tensor(uint8)" else np.float32)
         self.classes_ = np.array(json.loads(written))
-        self.image_shape_in_ = tuple(given.shape[1:])
+        self.image_shape_in_ = tuple(given[0].shape[1:])
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Classify images, as `CloudHalf.predict`."""
@@ -70,19 +72,20 @@ class OnnxClassifier:
         """Estimate probabilities, as `CloudHalf.predict_proba`."""
         return self._ask("probabilities", X)
 
+    @available_if(lambda self: "features" in self._outputs)
     def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Compute features, as `CloudHalf.transform`."""
         return self._ask("features", X)
 
     def _ask(self, output: str, X: NDArray[Any]) -> NDArray[Any]:
-        if self._dtype == np.uint8 and X.dtype != np.uint8:
+        if self.dtype == np.uint8 and X.dtype != np.uint8:
             if X.dtype.kind not in "iu" or X.min() < 0 or X.max() > 255:
                 raise ValueError(
                     f"images have dtype {X.dtype}; this model reads whole numbers from 0 to 255."
                 )
-        elif self._dtype != np.uint8 and X.dtype.kind != "f":
+        elif self.dtype != np.uint8 and X.dtype.kind != "f":
             raise ValueError(
                 f"images have dtype {X.dtype}; this model reads floating-point values."
             )
-        (found,) = self._session.run([output], {self._input: X.astype(self._dtype)})
+        (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
         return found

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._onnx import INPUT, OUTPUTS
 from ricsk.cloud._half import CloudHalf
 from ricsk.cloud._inventory import refuse_secrets
 from ricsk.cloud._limits import Limits
@@ -26,9 +27,8 @@ from ricsk.exceptions import ProtocolError
 
 __all__ = ["Request", "ServedModel"]
 
-INPUT = "images"
 VERSION = "1"
-_METHODS = {"labels": "predict", "probabilities": "predict_proba", "features": "transform"}
+_METHODS = dict(zip(OUTPUTS, ("predict", "predict_proba", "transform"), strict=True))
 _MAX_ID = 256
 _MAX_EXPLANATION = 500
 
@@ -80,6 +80,8 @@ class ServedModel:
         self.name = name
         self.limits = limits
         self.shape = _find_shape(classifier)
+        image_dtype = np.dtype(np.uint8 if len(self.shape) == 3 else np.float64)
+        self.dtype: np.dtype[Any] = getattr(classifier, "dtype", image_dtype)
         self.classes = classifier.classes_
         self._methods: dict[str, Callable[[Any], Any]] = {
             output: getattr(classifier, method)
@@ -97,7 +99,7 @@ class ServedModel:
         ]
         # The protocol's parameters are texts and numbers alone.
         outputs[0]["parameters"] = {"classes": json.dumps(_plain(self.classes).tolist())}
-        given = "UINT8" if len(self.shape) == 3 else "FP64"
+        given = find_datatype(self.dtype)
         return {
             "name": self.name,
             "versions": [VERSION],
@@ -163,10 +165,7 @@ class ServedModel:
         if "probabilities" in found:
             found["probabilities"] = ("FP32", (len(self.classes),))
         if -1 not in self.shape:
-            is_flat = len(self.shape) == 1
-            grey = np.full(
-                (1, *self.shape), 0.5 if is_flat else 128, float if is_flat else np.uint8
-            )
+            grey = np.full((1, *self.shape), 128 if self.dtype == np.uint8 else 0.5, self.dtype)
             for name, values in self.compute(grey, tuple(self._methods)).items():
                 found[name] = (find_datatype(values.dtype), values.shape[1:])
         return found

@@ -93,6 +93,9 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         The labels.
     module_ : torch.nn.Module
         The module itself.
+    graph_ : torch.nn.Module
+        The module with what is done to images before it, and to its answers behind it: from values
+        on [0, 1], channels last, to scores. It is on `device`.
     white_box_ : bool
         Whether gradients can be taken. If not, encryptors search by queries.
 
@@ -388,11 +391,11 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         TypeError
             If the network has no linear layer.
         """
-        return self._apply(lambda pixels: self._graph.features_and_scores(pixels)[0], X).numpy()
+        return self._apply(lambda pixels: self.graph_.features_and_scores(pixels)[0], X).numpy()
 
     @property
-    def _graph(self) -> ImageGraph:
-        """The network, behind what it needs before it, where it computes."""
+    def graph_(self) -> ImageGraph:
+        """The module with what is done to images before it, and to its answers behind it."""
         graph = self.__dict__.get("_built")
         if graph is None:
             self._validate_params()
@@ -422,12 +425,12 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
                 "size=(height, width), or classes=, one label for each score."
             )
         if "_n_outputs" not in self.__dict__:
-            grey = np.full((1, *size, self._graph.n_channels or 3), 128, np.uint8)
-            self.__dict__["_n_outputs"] = self._apply(self._graph, grey).shape[1]
+            grey = np.full((1, *size, self.graph_.n_channels or 3), 128, np.uint8)
+            self.__dict__["_n_outputs"] = self._apply(self.graph_, grey).shape[1]
         return self.__dict__["_n_outputs"]
 
     def _compute_scores(self, X: ArrayLike) -> Tensor:
-        scores = self._apply(self._graph, X)
+        scores = self._apply(self.graph_, X)
         n_classes = len(self.classes_)
         if scores.shape[1] != n_classes:
             raise ValueError(
@@ -446,7 +449,7 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         name = type(self).__name__
         batch = check_images(X, image_shape=self.image_shape, caller=name)
         values = ValueRange.of(batch.pixels, self.value_range or (0.0, 1.0))
-        device = self._graph.mean.device
+        device = self.graph_.mean.device
         n, n_values = len(batch.pixels), batch.pixels[0].size
         n_part = max(1, min(self.batch_size, _MAX_VALUES // n_values, n))
         results = []
@@ -511,7 +514,7 @@ class _GivenLevels(nn.Module):
                 "the classifier is a black box, which has no gradients; expected a torch module, "
                 "or an ONNX file that converts to one."
             )
-        self.graph = classifier._graph
+        self.graph = classifier.graph_
         # 8-bit values stand for [0, 1]; others are brought there from the range that was given.
         low, high = (0.0, 1.0) if value_range is None else value_range
         given = None if value_range is None else classifier.value_range
