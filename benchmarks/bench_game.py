@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--n-candidates", type=int, default=200)
     parser.add_argument("--n-ciphertexts", type=int, default=200)
     parser.add_argument("--n-references", type=int, default=10)
+    parser.add_argument("--schemes", nargs="+", help="some of those in the table, by name")
     args = parser.parse_args()
 
     n = args.n_train + args.n_candidates
@@ -59,7 +60,8 @@ def main() -> None:
     print(
         "scheme          game: right  advantage       by           named right  by chance  seconds"
     )
-    for name, scheme in schemes.items():
+    for name in args.schemes or schemes:
+        scheme = schemes[name]
         start = time.perf_counter()
         fitted = scheme.fit(X)
         played, named = game.play(fitted, candidates), attack.run(fitted, candidates)

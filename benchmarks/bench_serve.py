@@ -172,9 +172,10 @@ def harass(url: str, pid: int, image: np.ndarray, n_requests: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=500, help="of each measurement")
+    parser.add_argument("--requests", type=int, default=1000, help="of each number of clients")
     parser.add_argument("--malformed", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--turn", type=int, default=100, help="requests of a turn")
     args = parser.parse_args()
     X, y = make_street_numbers(300, random_state=0)
     encryptor = EtCEncryptor(SecretKey.generate(), block_size=4)
@@ -192,24 +193,21 @@ def main() -> None:
             f"images of {X.shape[1:]}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
         )
         asyncio.run(load(half, C, 8, 100))
-        ratios = []
-        for i in range(args.rounds):
-            served = [(half, C), (other, plain)]
-            rates = [
-                args.requests / asyncio.run(load(url, images, 8, args.requests))[-1]
-                for url, images in (served[::-1] if i % 2 else served)
-            ]
-            rates = rates[::-1] if i % 2 else rates
-            ratios.append(rates[0] / rates[1])
+        # In short turns, because other programs of the machine come and go.
+        served = {"cloud half": (half, C), "bare network": (other, plain)}
+        seconds: dict[str, list[float]] = {name: [] for name in (*served, "no server")}
+        for i in range(args.turns):
+            for name in list(served)[:: -1 if i % 2 else 1]:
+                seconds[name].append(asyncio.run(load(*served[name], 8, args.turn))[-1])
             begin = time.perf_counter()
-            for i in range(args.requests):
-                bare.predict(plain[i % len(plain)][np.newaxis])
-            called = args.requests / (time.perf_counter() - begin)
-            print(
-                f"cloud half {rates[0]:.0f} requests/s, bare network {rates[1]:.0f}: ratio "
-                f"{ratios[-1]:.2f}; without a server {called:.0f} calls/s"
-            )
-        print(f"median ratio {np.median(ratios):.2f}")
+            for k in range(args.turn):
+                bare.predict(plain[k % len(plain)][np.newaxis])
+            seconds["no server"].append(time.perf_counter() - begin)
+        for name, times in seconds.items():
+            print(f"{name}: {args.turn / np.median(times):.0f} requests/s")
+        ratios = np.divide(seconds["bare network"], seconds["cloud half"])
+        low, median, high = np.percentile(ratios, (25, 50, 75))
+        print(f"ratio of the cloud half {median:.2f} (quartiles {low:.2f} and {high:.2f})")
         for n_clients in (1, 8, 64):
             *latencies, total = asyncio.run(load(half, C, n_clients, args.requests))
             percentiles = np.percentile(latencies, (50, 95, 99)) * 1000

@@ -96,7 +96,8 @@ def _is_dtype_of_numbers(value: Any) -> bool:
 
 
 def _is_list_of_labels(value: Any) -> bool:
-    return type(value) is np.ndarray and value.ndim == 1 and len(value) > 0
+    # joblib maps arrays into memory on request
+    return type(value) in (np.ndarray, np.memmap) and value.ndim == 1 and len(value) > 0
 
 
 COUNT = Interval(Integral, 0, None, closed="left")

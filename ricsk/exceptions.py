@@ -47,6 +47,7 @@ __all__ = [
     "TargetNotReachedError",
     "TooLargeError",
     "WrongKeyError",
+    "WrongKeyWarning",
 ]
 
 
@@ -140,6 +141,10 @@ class TooLargeError(RicskError, ValueError):
 
 class WrongKeyError(RicskError, ValueError):
     """The key found is not the one that was asked for."""
+
+
+class WrongKeyWarning(UserWarning):
+    """What is decrypted was not encrypted with this key, and what comes back is noise."""
 
 
 class SmallKeySpaceWarning(UserWarning):

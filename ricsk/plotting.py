@@ -6,6 +6,7 @@ They need matplotlib, ``pip install "ricsk[plot]"``.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from torch import nn
 
 from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor
-from ricsk.exceptions import NotSealedError
+from ricsk.exceptions import NotSealedError, WrongKeyWarning
 from ricsk.images import check_images
 from ricsk.keys import SecretKey
 
@@ -125,7 +126,9 @@ def _make_pictures(encryptor: Any, X: ArrayLike, wrong_key: SecretKey) -> list[t
     if hasattr(encryptor, "inverse_transform"):
         decrypted = _to_levels(encryptor, encryptor.inverse_transform(C))
         try:
-            wrong = _to_levels(encryptor, encryptor.with_key(wrong_key).inverse_transform(C))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", WrongKeyWarning)
+                wrong = _to_levels(encryptor, encryptor.with_key(wrong_key).inverse_transform(C))
         except NotSealedError:
             wrong = [_REFUSED] * len(C)
     else:

@@ -1,6 +1,7 @@
 import importlib.abc
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,18 +14,22 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from ricsk import EtCEncryptor, PixelEncryptor, SecretKey
+from ricsk import EtCEncryptor, JPEGCodec, PixelEncryptor, RICEncryptor, SecretKey
 from ricsk.datasets import load_digits
 from ricsk.metrics import (
+    AgreementAfter,
     accuracy_drop,
+    cast_to_bfloat16,
     correlation,
     encryption_scores,
+    least_margin,
     lpips,
     noise_likeness_score,
     perceptual_distance,
     prediction_agreement,
     psnr,
     recovery_psnr,
+    resize_and_back,
     ssim,
 )
 from ricsk.nn.vgg_features import load_features
@@ -305,7 +310,7 @@ def test_all_scores_are_those_of_the_scorers(digits, trained_on_plain, monkeypat
     X, _ = digits
     encryptor = EtCEncryptor(SecretKey.generate(), block_size=2, image_shape=(16, 16))
     pipeline = make_pipeline(encryptor, trained_on_plain).fit(X)
-    scorers = (recovery_psnr, prediction_agreement, noise_likeness_score)
+    scorers = (recovery_psnr, prediction_agreement, least_margin, noise_likeness_score)
     expected = {scorer.__name__: scorer(pipeline, X[:50]) for scorer in scorers}
     transforms = []
     transform = EtCEncryptor.transform
@@ -314,7 +319,7 @@ def test_all_scores_are_those_of_the_scorers(digits, trained_on_plain, monkeypat
     )
     assert encryption_scores(pipeline, X[:50]) == expected
     assert len(transforms) == 1
-    del expected["prediction_agreement"]
+    del expected["prediction_agreement"], expected["least_margin"]
     assert encryption_scores(pipeline[0], X[:50]) == expected
 
 
@@ -383,6 +388,170 @@ def test_agreement_needs_a_classifier(digits):
     for estimator in (encryptor, make_pipeline(encryptor), make_pipeline(encryptor, "passthrough")):
         with pytest.raises(ValueError, match="needs a classifier behind the encryptor"):
             prediction_agreement(estimator, X)
+        with pytest.raises(ValueError, match="needs a classifier with decision_function"):
+            least_margin(estimator, X)
+        with pytest.raises(ValueError, match="needs a classifier behind the encryptor"):
+            AgreementAfter(cast_to_bfloat16)(estimator, X)
+
+
+class Prepared(LogisticRegression):
+    """Has the scores of plain images at first, then those of ciphertexts."""
+
+    def decision_function(self, X):
+        return np.asarray(self.of_plain if X.mean() < 0.5 else self.of_ciphertexts)
+
+
+class Halves(PixelEncryptor):
+    """Changes nothing but the brightness."""
+
+    def transform(self, X):
+        return X / 2 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("of_plain", "of_ciphertexts", "expected"),
+    [
+        ([[2, 1, 0], [0, 3, 1]], [[5, 1, 4], [0, 2, 1]], 1),
+        ([[2, 1, 0], [0, 3, 1]], [[5, 1, 0], [4, 2, 1]], -2),
+        ([-1, 2], [-3, 0.5], 0.5),
+        ([-1, 2], [0.25, 5], -0.25),
+    ],
+)
+def test_the_least_margin_by_hand(of_plain, of_ciphertexts, expected):
+    X = np.zeros((2, 16, 16, 1))
+    X[:, 0, 0] = 1
+    classifier = Prepared()
+    classifier.classes_ = np.arange(max(np.shape(of_plain)[1:], default=2))
+    classifier.of_plain, classifier.of_ciphertexts = of_plain, of_ciphertexts
+    pipeline = Pipeline([("enc", Halves(KEY).fit(X)), ("clf", FrozenEstimator(classifier))])
+    assert least_margin(pipeline, X) == expected
+    scores = encryption_scores(pipeline, X)
+    assert scores["least_margin"] == expected
+    assert scores["prediction_agreement"] == (1 if expected > 0 else 0.5)
+
+
+def test_a_classifier_without_scores_has_no_margin(digits):
+    class Silent(LogisticRegression):
+        decision_function = predict_proba = None
+
+        def predict(self, X):
+            return np.zeros(len(X), int)
+
+        def __getattribute__(self, name):
+            if name in ("decision_function", "predict_proba"):
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    X, y = (values[:50] for values in digits)
+    encryptor = PixelEncryptor(KEY, image_shape=(16, 16)).fit(X)
+    pipeline = make_pipeline(encryptor, FrozenEstimator(Silent(max_iter=200).fit(X, y)))
+    assert encryption_scores(pipeline, X)["prediction_agreement"] == 1
+    assert "least_margin" not in encryption_scores(pipeline, X)
+    with pytest.raises(ValueError, match="needs a classifier with decision_function"):
+        least_margin(pipeline, X)
+
+
+@pytest.fixture(scope="module")
+def ric_pipeline(digits, trained_on_plain):
+    encryptor = RICEncryptor(KEY, trained_on_plain, image_shape=(16, 16))
+    return make_pipeline(encryptor, trained_on_plain).fit(digits[0][:300])
+
+
+def test_what_does_nothing_leaves_agreement_as_it_is(ric_pipeline, digits):
+    X = digits[0][:100]
+    seen = []
+
+    def watch(images):
+        seen.append(images)
+        return images
+
+    assert AgreementAfter(watch)(ric_pipeline, X) == prediction_agreement(ric_pipeline, X) == 1
+    (images,) = seen
+    assert images.shape == (100, 16, 16, 1)
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images.reshape(100, -1), ric_pipeline[0].transform(X), atol=1e-6)
+
+
+def test_a_transport_that_destroys_leaves_what_chance_does(ric_pipeline, digits):
+    X = digits[0][:100]
+    constant = ric_pipeline[1].predict(np.full((1, 256), 0.5))
+    expected = np.mean(ric_pipeline[1].predict(X) == constant)
+    assert AgreementAfter(lambda images: images * 0 + 0.5)(ric_pipeline, X) == expected < 0.5
+
+
+def test_worse_transports_leave_less(ric_pipeline, digits):
+    X = digits[0][:200]
+    scores = [
+        AgreementAfter(partial(resize_and_back, scale=scale))(ric_pipeline, X)
+        for scale in (1, 0.4, 0.1)
+    ]
+    assert scores[0] == 1
+    assert scores[0] >= scores[1] > scores[2]
+    assert AgreementAfter(JPEGCodec(95))(ric_pipeline, X) == 1
+    assert AgreementAfter(cast_to_bfloat16)(ric_pipeline, X) == 1
+
+
+def test_a_transport_is_the_same_for_bytes_and_rows():
+    X = rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    y = np.arange(60) % 2
+    X[y == 1, :, :8] //= 3
+    scores = []
+    for images in (X, X.reshape(60, -1) / 255 * 7 - 2):
+        flat = images.reshape(60, -1)
+        frozen = FrozenEstimator(RandomForestClassifier(10, random_state=0).fit(flat, y))
+        encryptor = PixelEncryptor(
+            KEY, flatten=True, image_shape=(16, 16, 3), shuffle_channels=False
+        )
+        pipeline = make_pipeline(encryptor, frozen).fit(images, y)
+        scores.append(
+            [AgreementAfter(t)(pipeline, images) for t in (JPEGCodec(50), resize_and_back)]
+        )
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.1)
+
+
+def test_transports_are_cloned_and_need_to_keep_the_shape(ric_pipeline, digits):
+    codec = JPEGCodec(80)
+    AgreementAfter(codec)(ric_pipeline, digits[0][:10])
+    assert not hasattr(codec, "quality_")
+    with pytest.raises(ValueError, match=r"shape \(10, 8, 16, 1\) for images of shape \(10, 16,"):
+        AgreementAfter(lambda images: images[:, ::2])(ric_pipeline, digits[0][:10])
+    with pytest.raises(TypeError, match="is neither callable nor a transformer"):
+        AgreementAfter("jpeg")(ric_pipeline, digits[0][:10])
+
+
+def test_a_search_by_what_ciphertexts_survive(digits, trained_on_plain):
+    X, y = digits
+    encryptor = RICEncryptor(KEY, trained_on_plain, image_shape=(16, 16))
+    scoring = {"jpeg": AgreementAfter(JPEGCodec(30)), "margin": least_margin}
+    search = GridSearchCV(
+        Pipeline([("enc", encryptor), ("clf", trained_on_plain)]),
+        {"enc__kappa": [0.1, 2.0]},
+        scoring=scoring,
+        refit="jpeg",
+        cv=2,
+        n_jobs=2,
+    ).fit(X[:100], y[:100])
+    assert np.diff(search.cv_results_["mean_test_margin"])[0] > 0
+    assert search.cv_results_["mean_test_jpeg"].min() > 0.8
+
+
+def test_bfloat16_keeps_eight_bits():
+    x = np.array([0.0, 1.0, 200 / 255, 1 / 3])
+    expected = [0, 1, 201 / 256, 171 / 512]
+    np.testing.assert_allclose(cast_to_bfloat16(x), expected, atol=1e-7)
+    assert cast_to_bfloat16(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("scale", [0.5, 2, 0.3, 1.7])
+def test_resizing_keeps_the_shape_and_what_is_smooth(scale):
+    ramp = np.linspace(0, 1, 15)[:, np.newaxis, np.newaxis] * np.ones((2, 15, 21, 3))
+    found = resize_and_back(ramp, scale)
+    assert found.shape == ramp.shape
+    assert found.dtype == np.float32
+    assert np.abs(found - ramp)[:, 4:-4].max() < 0.03
+    noise = rng.uniform(0, 1, (2, 15, 21, 3))
+    assert resize_and_back(noise, scale).std() < 0.8 * noise.std()
+    np.testing.assert_allclose(resize_and_back(noise, 1), noise, atol=1e-6)
 
 
 def test_recovery_needs_a_way_back():
@@ -415,6 +584,7 @@ def test_scorers_read_flat_ciphertexts_and_images(shape):
         pipeline = make_pipeline(encryptor, FrozenEstimator(classifier.fit(flat, y))).fit(given, y)
         agreement = np.mean(classifier.predict(flat) == pipeline.predict(given))
         scores = encryption_scores(pipeline, given)
+        assert scores.pop("least_margin") == least_margin(pipeline, given)
         assert scores == pytest.approx({**expected, "prediction_agreement": agreement})
         assert recovery_psnr(encryptor, given) == pytest.approx(expected["recovery_psnr"])
         assert prediction_agreement(pipeline, given) == agreement

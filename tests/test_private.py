@@ -278,7 +278,7 @@ LARGE, large_numbers = LARGE[:200] / 255, large_numbers[:200]
 LINEAR = LogisticRegression(max_iter=500)
 ON_PLAIN = [
     SealedEncryptor(KEY),
-    RICEncryptor(KEY, nonce="fixed", alpha=0.9),
+    RICEncryptor(KEY),
     TransformationNetworkEncryptor(width=1, epochs=1),
 ]
 

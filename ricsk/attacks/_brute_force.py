@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from sklearn.utils._param_validation import Interval
 from ricsk._secrets import show_object
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
+from ricsk.exceptions import WrongKeyWarning
 from ricsk.keys import KeyedMixin, KeyParameter, SecretKey, UnusableKey
 
 __all__ = ["BruteForceAttack"]
@@ -158,7 +160,9 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
 
 def _decrypt(encryptor: Any, ciphertexts: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     try:
-        images: NDArray[np.uint8] = encryptor.inverse_transform(ciphertexts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WrongKeyWarning)
+            images: NDArray[np.uint8] = encryptor.inverse_transform(ciphertexts)
     except ValueError:  # a scheme that knows a wrong key
         return None
     return images

@@ -49,12 +49,12 @@ class KeyReuseAttack(BaseAttack):
 
     See Also
     --------
-    ricsk.RICEncryptor : The scheme whose shared masks are found.
+    ricsk.encryptors.PublishedRICEncryptor : The scheme whose shared masks are found.
 
     Notes
     -----
-    RIC as published shares its masks, which is ``RICEncryptor(nonce="fixed")``. Where its pixels
-    are scrambled too, by one permutation for all images, the scrambled image is what is found.
+    RIC as published shares its masks. `ricsk.RICEncryptor` has a template in common for a class,
+    which is public, and hides images by pads of their own.
 
     Examples
     --------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import Pipeline
 
@@ -16,9 +16,12 @@ from ricsk.metrics._similarity import correlation, decibels, read_pair
 __all__ = [
     "accuracy_drop",
     "encryption_scores",
+    "least_margin",
     "noise_likeness_score",
     "prediction_agreement",
     "recovery_psnr",
+    "score_agreement",
+    "split_estimator",
 ]
 
 _MAX_DECIBELS = 100.0
@@ -106,7 +109,7 @@ def recovery_psnr(
     >>> recovery_psnr(PixelEncryptor(SecretKey.generate()).fit(X), X[:10])
     100.0
     """
-    parts = _split(estimator, X)
+    parts = split_estimator(estimator, X)
     return _score_recovery(parts, parts.encryptor.transform(parts.images))
 
 
@@ -153,13 +156,66 @@ def prediction_agreement(
     >>> prediction_agreement(make_pipeline(encryptor, trained_on_plain).fit(X), X) < 0.5
     True
     """
-    parts = _split(estimator, X)
-    if not hasattr(parts.behind, "predict"):
+    parts = split_estimator(estimator, X)
+    return score_agreement(parts, parts.encryptor.transform(parts.images))
+
+
+def least_margin(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | None = None,  # noqa: ARG001 (scorers are given y)
+) -> float:
+    """Score how far the ciphertext that is nearest to another prediction is from it.
+
+    The margin of a ciphertext is by how much the classifier prefers the label that it gives to the
+    plain image to the next one: what arithmetic, rounding and transport may take before the
+    prediction changes. A scorer, for ``scoring=`` of `sklearn.model_selection.GridSearchCV` and its
+    like.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        Fitted, with one encryptor among its steps and a classifier at the end.
+    X : array-like
+        Plain images.
+    y : array-like, optional
+        Ignored.
+
+    Returns
+    -------
+    float
+        In the units of ``decision_function``, or of ``predict_proba`` if the classifier has none.
+        Negative if a ciphertext is classified otherwise than its image.
+
+    Raises
+    ------
+    ValueError
+        If `estimator` has no encryptor, or more than one, or no classifier with scores behind it.
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from ricsk import RICEncryptor, SecretKey
+    >>> from ricsk.datasets import load_digits
+    >>> X, y = load_digits(size=16)
+    >>> X = X.reshape(len(X), -1) / 255.0
+    >>> frozen = FrozenEstimator(LogisticRegression(max_iter=200).fit(X, y))
+    >>> encryptor = RICEncryptor(SecretKey.generate(), frozen, image_shape=(16, 16))
+    >>> least_margin(make_pipeline(encryptor, frozen).fit(X[:500]), X[:50]) > 1
+    True
+    """
+    parts = split_estimator(estimator, X)
+    C = parts.encryptor.transform(parts.images)
+    found = _score_margin(parts, C) if hasattr(parts.behind, "predict") else None
+    if found is None:
         raise ValueError(
-            "prediction_agreement needs a classifier behind the encryptor, which this "
-            f"{type(estimator).__name__} does not have. Give a Pipeline that ends in a classifier."
+            "least_margin needs a classifier with decision_function or predict_proba behind the "
+            f"encryptor, which this {type(estimator).__name__} does not have. Give a Pipeline that "
+            "ends in one."
         )
-    return _score_agreement(parts, parts.encryptor.transform(parts.images))
+    return found
 
 
 def noise_likeness_score(
@@ -204,7 +260,7 @@ def noise_likeness_score(
     >>> noise_likeness_score(PixelEncryptor(SecretKey.generate()).fit(X), X) > 0.5
     True
     """
-    parts = _split(estimator, X)
+    parts = split_estimator(estimator, X)
     encryptor = parts.encryptor
     if encryptor.ciphertext_shape_ != encryptor.image_shape_in_:
         raise ValueError(
@@ -238,7 +294,8 @@ def encryption_scores(
     -------
     dict of str to float
         "recovery_psnr", if there is a way back; "prediction_agreement", if there is a classifier;
-        and "noise_likeness_score", if ciphertexts have the shape of images.
+        "least_margin", if it has scores; and "noise_likeness_score", if ciphertexts have the shape
+        of images.
 
     Raises
     ------
@@ -247,7 +304,8 @@ def encryption_scores(
 
     See Also
     --------
-    recovery_psnr, prediction_agreement, noise_likeness_score : What each of them means.
+    recovery_psnr, prediction_agreement, least_margin, noise_likeness_score : What each means.
+    AgreementAfter : Agreement after a transport, such as JPEG.
 
     Examples
     --------
@@ -257,14 +315,17 @@ def encryption_scores(
     >>> sorted(encryption_scores(PixelEncryptor(SecretKey.generate()).fit(X), X[:10]))
     ['noise_likeness_score', 'recovery_psnr']
     """
-    parts = _split(estimator, X)
+    parts = split_estimator(estimator, X)
     encryptor = parts.encryptor
     C = encryptor.transform(parts.images)
     scores = {}
     if get_encryptor_tags(encryptor).recoverable:
         scores["recovery_psnr"] = _score_recovery(parts, C)
     if hasattr(parts.behind, "predict"):
-        scores["prediction_agreement"] = _score_agreement(parts, C)
+        scores["prediction_agreement"] = score_agreement(parts, C)
+        margin = _score_margin(parts, C)
+        if margin is not None:
+            scores["least_margin"] = margin
     if encryptor.ciphertext_shape_ == encryptor.image_shape_in_:
         scores["noise_likeness_score"] = _score_noise_likeness(parts, C)
     return scores
@@ -283,11 +344,42 @@ def _score_recovery(parts: _Parts, C: ArrayLike) -> float:
     return float(np.minimum(found, _MAX_DECIBELS).mean())
 
 
-def _score_agreement(parts: _Parts, C: ArrayLike) -> float:
+def score_agreement(parts: _Parts, C: ArrayLike) -> float:
+    """Compare what the classifier says of plain images and of ciphertexts."""
+    return float(np.mean(_predict_plain(parts, C) == parts.behind.predict(C)))
+
+
+def _predict_plain(parts: _Parts, C: ArrayLike) -> NDArray[Any]:
+    if not hasattr(parts.behind, "predict"):
+        raise ValueError(
+            "this score needs a classifier behind the encryptor, which there is not. Give a "
+            "Pipeline with an encryptor among its steps that ends in a classifier."
+        )
     images = np.asarray(parts.images)
     if np.ndim(C) == 2:  # an encryptor may flatten
         images = images.reshape(len(images), -1)
-    return float(np.mean(parts.behind.predict(images) == parts.behind.predict(C)))
+    return np.asarray(parts.behind.predict(images))
+
+
+def _find_scores(behind: Any, C: ArrayLike) -> NDArray[np.float64] | None:
+    """Ask a classifier for a score of each class; None if it has none."""
+    n_classes = len(behind.classes_)
+    for method in ("decision_function", "predict_proba"):
+        if hasattr(behind, method):
+            found = np.array(getattr(behind, method)(C), dtype=np.float64)
+            if found.ndim == 1:  # of two classes, a decision value d stands for (0, d)
+                found = np.stack([np.zeros_like(found), found], axis=1)
+            if found.shape[1] == n_classes:
+                return found
+    return None
+
+
+def _score_margin(parts: _Parts, C: ArrayLike) -> float | None:
+    scores = _find_scores(parts.behind, C)
+    if scores is None:
+        return None
+    own = _predict_plain(parts, C)[:, np.newaxis] == np.asarray(parts.behind.classes_)
+    return float((scores[own] - np.where(own, -np.inf, scores).max(axis=1)).min())
 
 
 def _score_noise_likeness(parts: _Parts, C: ArrayLike) -> float:
@@ -295,7 +387,7 @@ def _score_noise_likeness(parts: _Parts, C: ArrayLike) -> float:
     return 1 - float(np.abs(correlation(*pair)).mean())
 
 
-def _split(estimator: Any, X: Any) -> _Parts:
+def split_estimator(estimator: Any, X: Any) -> _Parts:
     """Find the encryptor, what it is given when `estimator` is given `X`, and what reads it."""
     if _is_encryptor(estimator):
         return _Parts(estimator, X, None)

@@ -9,7 +9,7 @@ from ricsk._publish import publish
 from ricsk.nae._correlation import NoiseCorrelation, noise_correlation
 from ricsk.nae._queries import find_noise_by_queries
 from ricsk.nae._reader import Reader
-from ricsk.nae._search import NoiseResult, find_noise
+from ricsk.nae._search import NoiseResult, find_noise, group_small
 from ricsk.nae._templates import ClassTemplates, Draw, find_template, round_through
 from ricsk.nae._views import ClassifierView, register_view, view_classifier
 
@@ -23,6 +23,7 @@ __all__ = [
     "find_noise",
     "find_noise_by_queries",
     "find_template",
+    "group_small",
     "noise_correlation",
     "register_view",
     "round_through",

@@ -18,7 +18,10 @@ from tqdm import tqdm
 from ricsk._threads import bounded_threads
 from ricsk.nae._views import ClassifierView
 
-__all__ = ["NoiseResult", "find_noise"]
+__all__ = ["NoiseResult", "find_noise", "group_small"]
+
+# Of more classes than these, so many probabilities are matched one by one, and the rest as one.
+_MAX_SINGLE_CLASSES, _N_LARGEST = 20, 5
 
 # At a time: enough for the processor, few enough that a large network's activations fit in memory.
 _CHUNK_VALUES = 25_000
@@ -90,9 +93,9 @@ def find_noise(
         the paper, the confidence κ of Carlini and Wagner. For labels only.
     tolerance : float
         For probabilities: the largest total variation (half the sum of absolute differences)
-        between the target and what the classifier finds. For features: the largest Euclidean
-        distance, as a part of the target's length. The predicted class must be that of the target,
-        too.
+        between the target and what the classifier finds; of more than 20 classes, those of the five
+        largest targets one by one, and the rest as one. For features: the largest cosine distance.
+        The predicted class must be that of the target, too.
     max_passes : int
         How often an image may pass through the classifier: the number of steps.
     passes : array-like of shape (n,), int, optional
@@ -181,6 +184,34 @@ def find_noise(
     return NoiseResult(pixels.astype(np.uint8), reached, used)
 
 
+def group_small(log_proba: Tensor, targets: Tensor) -> Tensor:
+    """Group what is compared where there are many classes: the largest one by one, the rest as one.
+
+    Parameters
+    ----------
+    log_proba, targets : Tensor of shape (n, n_classes)
+        Logarithms of probabilities, and the probabilities that say which are the largest.
+
+    Returns
+    -------
+    Tensor of shape (n, n_classes) or (n, 6)
+        `log_proba` of up to 20 classes; else those of the five largest targets, and of the rest.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ricsk.nae import group_small
+    >>> targets = torch.tensor([[0.5, 0.3] + 100 * [0.002]])
+    >>> group_small(targets.log(), targets).exp()
+    tensor([[0.5000, 0.3000, 0.0020, 0.0020, 0.0020, 0.1940]])
+    """
+    if targets.shape[1] <= _MAX_SINGLE_CLASSES:
+        return log_proba
+    largest = targets.topk(_N_LARGEST, dim=1).indices
+    rest = log_proba.scatter(1, largest, -torch.inf).logsumexp(dim=1, keepdim=True)
+    return torch.cat([log_proba.gather(1, largest), rest], dim=1)
+
+
 def _find_weight(view: ClassifierView) -> Tensor:
     """Return a tensor that has the dtype and the device of a view."""
     weights = (x for x in chain(view.parameters(), view.buffers()) if x.is_floating_point())
@@ -254,24 +285,25 @@ def _labels(view: ClassifierView, targets: Tensor, kappa: float) -> Goal:
 
 def _probabilities(view: ClassifierView, targets: Tensor, tolerance: float) -> Goal:
     def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        wanted, found = targets[which], view.log_proba(levels)
-        variation = (found.exp() - wanted).abs().sum(dim=1) / 2
+        found, wanted = view.log_proba(levels), targets[which]
         same = found.argmax(dim=1) == wanted.argmax(dim=1)
-        # Of the Hellinger distance, whose gradient does not fade for small probabilities.
-        distance = ((found / 2).exp() - wanted.sqrt()).norm(dim=1)
-        return distance.clamp_min(1e-12).log(), same & (variation <= tolerance)
+        found = group_small(found, wanted)
+        wanted = group_small(wanted.clamp_min(1e-30).log(), wanted)
+        variation = (found.exp() - wanted.exp()).abs().sum(dim=1) / 2
+        # the Kullback-Leibler divergence
+        divergence = (wanted.exp() * (wanted - found)).sum(dim=1)
+        return divergence.clamp_min(1e-12).log(), same & (variation <= tolerance)
 
     return goal
 
 
 def _features(view: ClassifierView, targets: Tensor, tolerance: float) -> Goal:
-    lengths = targets.norm(dim=1).clamp_min(1e-12)
     # The last layer says which class features stand for; of one further in that is not known.
     labels = None if view.feature_layer else view.reader(targets).argmax(dim=1)
 
     def goal(levels: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         features, scores = view.features_and_scores(levels)
-        distance = (features - targets[which]).norm(dim=1) / lengths[which]
+        distance = 1 - torch.cosine_similarity(features, targets[which], dim=1, eps=1e-12)
         met = distance <= tolerance
         if labels is not None:
             met &= scores.argmax(dim=1) == labels[which]

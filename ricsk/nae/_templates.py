@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -42,7 +41,9 @@ _SURPLUS, _GREY_SURPLUS = 2.0, 1.2
 # From grey: how far the value with the largest gradient comes to its threshold in a step, and how
 # steeply values move, once they are beyond it.
 _PUSH, _SLOPE = 0.3, 4.0
-_MAX_QUERIES, _N_QUERY_DRAWS = 3000, 8
+_MAX_QUERIES = 3000
+# What is missing of a margin, if none is.
+_NOTHING = 1e-6
 
 # The key of what is random and not secret, but is the same everywhere.
 _PUBLIC = SecretKey(bytes(32))
@@ -102,24 +103,6 @@ class ClassTemplates:
         with _LOCK:
             return np.stack([self._get(int(label), make) for label in classes])[which]
 
-    def fingerprints(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return a byte of each template that tells it from others of its class.
-
-        Parameters
-        ----------
-        labels : ndarray of shape (n,), int64
-            Positions in the classifier's `classes_` whose templates were made.
-
-        Returns
-        -------
-        ndarray of shape (n,), int64
-            From 0 to 255: the first byte of the template's SHA-256.
-        """
-        with _LOCK:
-            return np.array(
-                [hashlib.sha256(self.levels[i].tobytes()).digest()[0] for i in labels], np.int64
-            )
-
     def _get(self, label: int, make: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         found = self.levels.pop(label, None)
         if found is None:
@@ -144,8 +127,8 @@ def find_template(
 
     Adam raises the margin of the class over ciphertexts of the template, which carry something else
     at each step: in single precision, until 24 of them in a row have twice the margin `kappa`, or
-    after 300 steps. Without a view, the template is searched by queries, over eight ciphertexts.
-    That it is good enough is for the ciphertexts to show.
+    after 300 steps. Without a view, the template is searched by queries, 3,000 at most, until 24
+    ciphertexts have it, the same each time. That it is good enough is for others to show.
 
     Parameters
     ----------
@@ -267,20 +250,22 @@ def _find_by_queries(
     verbose: int,
 ) -> NDArray[np.uint8]:
     def score(templates: NDArray[np.uint8]) -> NDArray[np.float64]:
-        found = []
-        for template in templates:
+        """How much of the margin is missing, on average: 0 if all ciphertexts have it."""
+        found = np.zeros((len(templates), len(reader.classes)))
+        for row, template in zip(found, templates, strict=True):
             # the same each time, so that two templates can be compared
             generator = torch.Generator().manual_seed(label)
-            drawn = draw(torch.from_numpy(template).float(), _N_QUERY_DRAWS, generator)
-            found.append(reader.scores(drawn.numpy().astype(np.uint8)).mean(axis=0))
-        return np.stack(found)
+            drawn = draw(torch.from_numpy(template).float(), _N_HELD, generator)
+            margins = reader.margins(drawn.numpy().astype(np.uint8), np.full(_N_HELD, label))
+            row[label] = np.minimum(margins - _SURPLUS * kappa, 0).mean()
+        return found
 
     return find_noise_by_queries(
         score,
         _draw_start(start, label, shape).numpy().astype(np.uint8)[np.newaxis],
         [label],
         [_PUBLIC.keystream("nae/template", label.to_bytes(4, "big"))],
-        kappa=_SURPLUS * kappa,
+        kappa=-_NOTHING,
         max_passes=_MAX_QUERIES,
         verbose=verbose,
     ).pixels[0]

@@ -100,8 +100,9 @@ class PublishedRIC(nn.Module):
         -------
         Tensor of the same shape.
         """
-        features = self.extractor(2 * _coloured(x) - 1)
-        return _averaged(self.encoder(torch.cat([features, _coloured(z)], dim=1)), x)
+        features = self.extractor(2 * _widened(_coloured(x)) - 1)
+        encoded = self.encoder(torch.cat([features, _widened(_coloured(z))], dim=1))
+        return _averaged(encoded[..., : x.shape[2], : x.shape[3]], x)
 
     def decode(self, u: Tensor, alpha: Tensor) -> Tensor:
         """Bring images back from what is left when the mask is taken off, eq. (10).
@@ -117,11 +118,18 @@ class PublishedRIC(nn.Module):
         -------
         Tensor of the same shape as `u`.
         """
-        return _averaged(self.decoder(_coloured(u)), u)
+        decoded = self.decoder(_widened(_coloured(u)))
+        return _averaged(decoded[..., : u.shape[2], : u.shape[3]], u)
 
 
 def _coloured(x: Tensor) -> Tensor:
     return x.expand(-1, 3, -1, -1)
+
+
+def _widened(x: Tensor) -> Tensor:
+    """Repeat a single row or column, of which two even kernels leave nothing."""
+    height, width = x.shape[2:]
+    return nn.functional.pad(x, (0, max(2 - width, 0), 0, max(2 - height, 0)), mode="replicate")
 
 
 def _averaged(y: Tensor, x: Tensor) -> Tensor:

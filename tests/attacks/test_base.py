@@ -22,6 +22,7 @@ from ricsk.attacks import (
     LinearAttack,
 )
 from ricsk.datasets import make_street_numbers
+from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.exceptions import AttackNotApplicableError
 
 KEY, OTHER = SecretKey(bytes(range(32))), SecretKey(bytes(32))
@@ -241,14 +242,17 @@ def test_a_wrong_parameter_is_named():
         EtCEncryptor(KEY, block_size=4),
         LearnableEncryptor(KEY, per_block_keys=True, scramble_blocks=True),
         RICEncryptor(KEY, FrozenEstimator(LogisticRegression(C=0.001, max_iter=2000))),
-        RICEncryptor(
-            KEY, FrozenEstimator(LogisticRegression(C=0.001, max_iter=2000)), nonce="fixed"
+        PublishedRICEncryptor(
+            KEY,
+            FrozenEstimator(LogisticRegression(C=0.001, max_iter=2000)),
+            epochs=1,
+            random_state=0,
         ),
     ],
-    ids=["EtC", "ELE", "RIC", "RIC fixed"],
+    ids=["EtC", "ELE", "RIC", "published RIC"],
 )
 def test_with_key_is_the_encryptor_fitted_with_the_other_key(encryptor):
-    if isinstance(encryptor, RICEncryptor):
+    if isinstance(encryptor, RICEncryptor | PublishedRICEncryptor):
         encryptor.classifier.estimator.fit(X.reshape(60, -1) / 255, Y)
     encryptor.fit(X / 255)
     expected = clone(encryptor).set_params(key=OTHER).fit(X / 255).transform(X[:3] / 255)

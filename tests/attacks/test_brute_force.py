@@ -28,8 +28,6 @@ ENCRYPTORS = {
     "LE": LearnableEncryptor(RIGHT),
     "ELE": LearnableEncryptor(RIGHT, per_block_keys=True, scramble_blocks=True),
     "RIC": RICEncryptor(RIGHT, CLASSIFIER),
-    "RIC unscrambled": RICEncryptor(RIGHT, CLASSIFIER, scramble=False),
-    "RIC fixed": RICEncryptor(RIGHT, CLASSIFIER, nonce="fixed"),
 }
 
 

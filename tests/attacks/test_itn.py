@@ -9,6 +9,7 @@ from ricsk.attacks._base import encrypt_levels
 from ricsk.datasets import make_street_numbers
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.metrics import ssim
+from tests.encryptors.ric.identity import fit_published
 
 KEY = SecretKey(bytes(range(32)))
 X, Y = make_street_numbers(560, size=16, random_state=0)
@@ -29,8 +30,12 @@ def gain(encryptor, **parameters):
 
 
 def test_no_pair_is_needed_against_ric_as_published():
-    ric = RICEncryptor(KEY, CLASSIFIER, scramble=False).fit(X / 255)
+    ric = fit_published(KEY, CLASSIFIER, X / 255)
     assert gain(ric, n_keys=5, budget=120) > 0.07
+
+
+def test_pairs_of_other_keys_give_nothing_against_ric():
+    assert gain(RICEncryptor(KEY, CLASSIFIER).fit(X / 255), n_keys=5, budget=60) < 0.02
 
 
 def test_a_key_for_each_image_of_ele_gives_nothing():

@@ -19,10 +19,12 @@ from ricsk import (
     EtCEncryptor,
     LearnableEncryptor,
     PixelEncryptor,
+    RICEncryptor,
     SealedEncryptor,
     SecretKey,
 )
 from ricsk.datasets import make_street_numbers
+from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.keys import Keystream
 
 KEY = SecretKey(bytes(range(32)))
@@ -37,8 +39,9 @@ NETWORK = FrozenEstimator(
     CNNClassifier(width=8, depth=2, epochs=1, batch_size=16, random_state=0).fit(IMAGES, LABELS)
 )
 
-# How images and keys are given, when templates are made and what is shown changes no ciphertext.
-NO_SETTINGS = {"key", "value_range", "flatten", "templates", "verbose"}
+# How images and keys are given, when templates are made, where all is computed, and what is shown:
+# none of it changes a ciphertext.
+NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
 
 
 class Setting(NamedTuple):
@@ -65,10 +68,19 @@ def pe(**parameters):
     return PixelEncryptor(KEY, **parameters)
 
 
+def ric(**parameters):
+    return RICEncryptor(KEY, **parameters)
+
+
+def published(**parameters):
+    return PublishedRICEncryptor(KEY, **parameters)
+
+
 def sealed(**parameters):
     return SealedEncryptor(KEY, **parameters)
 
 
+TRAINING = {"epochs": 1, "batch_size": 60, "random_state": 0}
 SHAPES = [{"image_shape": shape} for shape in ((16, 64, 3), (64, 16, 3), (32, 96), (96, 32))]
 
 SETTINGS = [
@@ -93,6 +105,27 @@ SETTINGS = [
         *({"per_block_keys": True, "scramble_blocks": True, "reversal": "independent"},),
     ),
     *vary(le, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        ric,
+        {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0},
+        *({"classifier": OTHER}, {"alpha": 0.5}, {"kappa": 0.01}, {"nonce": "random"}),
+        *SHAPES[:2],
+        rows=True,
+    ),
+    *vary(
+        ric,
+        {"classifier": LINEAR, "image_shape": (32, 32, 3), "weights": None, **TRAINING},
+        *({"epochs": 2}, {"batch_size": 30}, {"learning_rate": 1e-3}, {"random_state": 1}),
+        rows=True,
+    ),
+    *vary(
+        published,
+        {"classifier": LINEAR, "image_shape": (32, 32, 3), "alpha": 0.95, **TRAINING},
+        *({"classifier": OTHER}, {"alpha": 0.96}, {"kappa": 4.0}, {"beta": 1.0}),
+        *({"epochs": 2}, {"batch_size": 30}, {"learning_rate": 1e-3}, {"random_state": 1}),
+        *SHAPES[:2],
+        rows=True,
+    ),
     *vary(
         sealed,
         {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0, "bit_planes": 4},
@@ -132,6 +165,8 @@ def run(setting, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(SecretKey, "derive", record)
+        # It takes long, and draws nothing secret.
+        patch.setattr("ricsk.encryptors.ric._published.train", lambda *_, **__: [0.0])
         C = clone(setting.encryptor).fit(X).transform(X[:2])
     assert contexts
     contexts -= CIPHER_KEYS

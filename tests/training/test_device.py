@@ -48,13 +48,7 @@ def test_everything_that_is_trained_refuses_it_in_these_words():
         lambda: ric.train(
             LightRIC(),
             X,
-            y,
-            view=None,
-            masks=lambda labels: torch.zeros(len(labels), 8, 8, 3),
             alpha=0.8,
-            scramble=False,
-            beta=1.0,
-            kappa=1.0,
             epochs=1,
             batch_size=8,
             learning_rate=0.1,

@@ -118,13 +118,7 @@ def train_ric():
     ric.train(
         network,
         X,
-        y,
-        view=None,
-        masks=lambda labels: torch.zeros(len(labels), 8, 8, 3),
         alpha=0.8,
-        scramble=False,
-        beta=1.0,
-        kappa=1.0,
         epochs=1,
         batch_size=8,
         learning_rate=0.1,

@@ -24,6 +24,7 @@ from ricsk._docs import (
     VALUE_RANGE,
     fill_in,
 )
+from ricsk._frozen import is_frozen
 from ricsk.base import EncryptorTags
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._header import (
@@ -32,13 +33,15 @@ from ricsk.encryptors.ric._header import (
     VERSION,
     Header,
     Recipe,
-    has_room,
+    find_scale,
+    fingerprint,
 )
 from ricsk.encryptors.ric._mixing import MAX_ALPHA, Mixing, draw_mixture
 from ricsk.encryptors.ric._networks import Networks, read_pretrained
 from ricsk.encryptors.ric._published import PublishedRICEncryptor
 from ricsk.encryptors.ric._training import train
-from ricsk.images import ImageBatch, ImageForm, describe
+from ricsk.exceptions import WrongKeyWarning
+from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 from ricsk.nn.ric import LightRIC
@@ -95,8 +98,8 @@ class RICEncryptor(MaskingEncryptor):
         `ricsk.nae.view_classifier`) are black boxes, whose templates are searched for by queries.
     alpha : float, default=0.8
         The weight of the mask, more than 0 and at most 0.98. It hides nothing more where it is
-        large: small ones recover the image better, large ones keep a larger margin for what happens
-        to ciphertexts on their way, and for classifiers that read noise in one way only.
+        large: small ones recover the image better, large ones leave room for a larger `kappa`, also
+        with classifiers that read noise in one way only.
     kappa : float or "auto", default="auto"
         The least margin by which the classifier must prefer the label on the ciphertext, as
         `ricsk.nae.ClassifierView.margins` measures it, or in the units of its probabilities or
@@ -125,12 +128,17 @@ class RICEncryptor(MaskingEncryptor):
     Attributes
     ----------
     {key_in_use}
-    classifier_ : classifier
-        The fitted classifier. Decryption does not need it, once the templates are made.
+    classifier_ : classifier or None
+        The fitted classifier. Decryption does not need it, once the templates are made: a copy that
+        only decrypts may have None here, and as `classifier`.
     classes_ : ndarray
         Its labels.
     alpha_, kappa_, nonce_
         What was given or chosen. Parameters that are set later act at the next `fit`.
+    scale_ : int
+        1; or, where images are so small that a header does not fit into as many values, how many
+        times higher and wider ciphertexts are. The classifier is fitted on images that are enlarged
+        in this way, unless it is frozen.
     templates_ : ClassTemplates
         The templates made so far. Public. They grow as classes come, so store the encryptor after
         the images are encrypted.
@@ -219,6 +227,7 @@ class RICEncryptor(MaskingEncryptor):
     _derived = MaskingEncryptor._derived | {"_networks", "_header", "_mixing"}
 
     nonce_: Literal["content", "random"]
+    scale_: int
     templates_: ClassTemplates
     context_: bytes
     _networks: Networks
@@ -287,12 +296,16 @@ class RICEncryptor(MaskingEncryptor):
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
-        if not has_room(batch.shape):
+        self.alpha_, self.nonce_ = float(self.alpha), self.nonce
+        self.scale_ = find_scale(batch.shape)
+        if self.scale_ > 1 and is_frozen(self.classifier):
             raise ValueError(
                 f"images of {describe(batch.shape)} are too small to carry a nonce, which needs "
-                f"{8 * HEADER_BYTES} values. Use larger images."
+                f"{8 * HEADER_BYTES} values. Use larger images, or give the classifier without "
+                "FrozenEstimator, to be fitted on enlarged ones."
             )
-        self.alpha_, self.nonce_ = float(self.alpha), self.nonce
+        self.ciphertext_shape_ = _enlarge_shape(batch.shape, self.scale_)
+        batch = self._enlarge(batch)
         self._fit_classifier(batch, y, device=self.device)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
@@ -319,8 +332,17 @@ class RICEncryptor(MaskingEncryptor):
 
     def _check_state(self) -> None:
         super()._check_state()
-        if "context_" in vars(self) and self.context_ != self._encode_settings():
+        if "context_" not in vars(self):
+            return
+        shape, scale = self.image_shape_in_, self.scale_
+        if scale != find_scale(shape) or self.ciphertext_shape_ != _enlarge_shape(shape, scale):
+            raise ValueError("its ciphertexts have another size than a header needs")
+        if self.context_ != self._encode_settings():
             raise ValueError("its context_ is that of other settings")
+
+    def _enlarge(self, batch: ImageBatch) -> ImageBatch:
+        pixels = batch.pixels.repeat(self.scale_, axis=1).repeat(self.scale_, axis=2)
+        return replace(batch, pixels=pixels)
 
     def _train(self, levels: NDArray[np.uint8]) -> bytes:
         """Train the networks, and return their weights."""
@@ -350,38 +372,49 @@ class RICEncryptor(MaskingEncryptor):
     def _derive_from_key(self) -> None:
         key, context = self.key_, self.context_
         self._mixing = Mixing(key, context, self._networks, self.alpha_)
-        self._header = Header(key, context, self.image_shape_in_, len(self.classes_))
+        self._header = Header(key, context, self.ciphertext_shape_, len(self.classes_))
 
     def _make_template(self, label: int) -> NDArray[np.uint8]:
+        if self.classifier_ is None:
+            raise ValueError(
+                f"the template of {self.classes_[label]!r} is not among those made so far, and "
+                "there is no classifier to make it by. Take a copy that was stored after it had "
+                "encrypted such images, or after fit with templates='eager'."
+            )
         return find_template(
             self._reader,
             label,
             draw_mixture(self.alpha_),
-            self.image_shape_in_,
+            self.ciphertext_shape_,
             kappa=self.kappa_,
             verbose=self.verbose,
         )
+
+    def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
+        return super()._encrypt(self._enlarge(batch))
 
     def _hide(
         self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         templates = self.templates_.get(labels, self._make_template)
+        prepared, coded = self._mixing.prepare(levels)
         result = np.empty(levels.shape, np.uint8)
         kept = np.zeros(len(levels), bool)
         for attempt in range(_MAX_ATTEMPTS):
             left = np.flatnonzero(~kept)
-            given = levels[left], templates[left], labels[left]
-            nonces = [self._make_nonce(*one, attempt) for one in zip(*given, strict=True)]
-            exact = self._mixing.hide(levels[left], templates[left], nonces)
-            told = self.templates_.fingerprints(labels[left])
-            result[left] = self._header.write(exact, nonces, labels[left], told)
-            kept[left] = self._reader.read(result[left], labels[left], self.kappa_, form)
+            given, masks, wanted = prepared[left], templates[left], labels[left]
+            nonces = [
+                self._make_nonce(*one, attempt) for one in zip(given, masks, wanted, strict=True)
+            ]
+            exact = self._mixing.hide(given, masks, nonces)
+            result[left] = self._header.write(exact, nonces, wanted, masks, coded[left])
+            kept[left] = self._reader.read(result[left], wanted, self.kappa_, form)
             if kept.all():
                 break
         return result, kept
 
     def _make_nonce(
-        self, image: NDArray[np.uint8], template: NDArray[np.uint8], label: int, attempt: int
+        self, image: NDArray[np.int64], template: NDArray[np.uint8], label: int, attempt: int
     ) -> bytes:
         if self.nonce_ == "random":
             return fresh_bytes(NONCE_BYTES)
@@ -445,9 +478,10 @@ class RICEncryptor(MaskingEncryptor):
                 f"{name_images(lost)} {'was' if len(lost) == 1 else 'were'} not encrypted with "
                 f"the key {self.key_.key_id} and these settings, or changed since: what comes back "
                 "is noise. Decrypt with the encryptor that encrypted, or a copy of it.",
+                WrongKeyWarning,
                 stacklevel=3,
             )
-        return super()._decrypt(pixels)
+        return super()._decrypt(pixels)[:, :: self.scale_, :: self.scale_]
 
     def _reveal(self, levels: NDArray[np.uint8]) -> NDArray[np.floating]:
         recipe = self._header.read(levels)
@@ -455,18 +489,24 @@ class RICEncryptor(MaskingEncryptor):
         masks = np.full(levels.shape, 128, np.uint8)
         labels = recipe.labels[recipe.known]
         if len(labels):
-            masks[recipe.known] = self.templates_.get(labels, self._make_template)
-            self._check_templates(labels, recipe.fingerprints[recipe.known])
-        return self._mixing.reveal(levels, masks, recipe.nonces)
+            templates = self.templates_.get(labels, self._make_template)
+            masks[recipe.known] = templates
+            differ = fingerprint(templates) != recipe.fingerprints[recipe.known]
+            self._warn_of_templates(np.unique(labels[differ]))
+        return self._mixing.reveal(levels, masks, recipe.nonces, recipe.coded)
 
-    def _check_templates(self, labels: NDArray[np.int64], told: NDArray[np.int64]) -> None:
-        """Warn of templates that are not those of encryption."""
-        other = np.unique(labels[self.templates_.fingerprints(labels) != told])
-        if len(other):
+    def _warn_of_templates(self, labels: NDArray[np.int64]) -> None:
+        """Warn of classes whose templates are not those of encryption."""
+        if len(labels):
             warnings.warn(
-                f"the templates of {', '.join(repr(self.classes_[i]) for i in other)} are not "
+                f"the templates of {', '.join(repr(self.classes_[i]) for i in labels)} are not "
                 "those that images were encrypted with: on another machine they come out "
                 "otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
                 "was stored after it had encrypted, or after fit with templates='eager'.",
                 stacklevel=3,
             )
+
+
+def _enlarge_shape(shape: ImageShape, scale: int) -> ImageShape:
+    height, width, channels = shape
+    return height * scale, width * scale, channels

@@ -1,8 +1,9 @@
 """How an image is hidden under a pad and a mask, and revealed again with the key.
 
-All is done in whole numbers, which are the same on every machine. The encoder's image is taken in
-sixteenths of a level, and a guard band of g levels is left free below and above the 256 levels, so
-that there are 16 · M values, M = 256 + 2g. The pad k of an image is uniform on them:
+All is done in whole numbers, which are the same on every machine. The encoder's image, or the image
+itself where the networks lose more than they gain, is taken in sixteenths of a level, and a guard
+band of g levels is left free below and above the 256 levels, so that there are 16 · M values, with
+M = 256 + 2g. The pad k of an image is uniform on them:
 
     u = (16 · (v + g) + k) mod 16 · M
 
@@ -108,15 +109,46 @@ class Mixing:
         self.guard = guard_band(alpha)
         self.n_values = _STEPS * (256 + 2 * self.guard)
 
+    def prepare(self, levels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Encode images, but those that come back better without encoder and decoder.
+
+        The networks know how images look. Of those that look otherwise, such as noise, they can
+        lose more than rounding does, so they are tried.
+
+        Parameters
+        ----------
+        levels : ndarray of shape (n, height, width, channels), uint8
+            Images.
+
+        Returns
+        -------
+        prepared : ndarray of the same shape, int64
+            What to hide, in sixteenths of a level.
+        coded : ndarray of shape (n,), bool
+            Which images were encoded.
+        """
+        encoded = self.networks.encode(levels)
+        # As large as that of rounding, and the same for every image.
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, levels.shape[1:])
+        noise *= (256 + 2 * self.guard) / 255**2 / (1 - self.alpha)
+        decoded = self.networks.decode((encoded + noise).astype(np.float32), self.alpha)
+        errors = np.square(decoded - levels / 255).mean(axis=(1, 2, 3))
+        coded = errors < np.square(noise).mean()
+        prepared = _STEPS * levels.astype(np.int64)
+        prepared[coded] = np.rint(255 * _STEPS * encoded[coded])
+        return prepared, coded
+
     def hide(
-        self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
+        self, prepared: NDArray[np.int64], masks: NDArray[np.uint8], nonces: Sequence[bytes]
     ) -> NDArray[np.float64]:
         """Hide images under pads and masks.
 
         Parameters
         ----------
-        levels, masks : ndarray of shape (n, height, width, channels), uint8
-            Images and masks.
+        prepared : ndarray of shape (n, height, width, channels), int64
+            Images, as `prepare` made them.
+        masks : ndarray of the same shape, uint8
+            Masks.
         nonces : sequence of bytes
             One for each image.
 
@@ -125,15 +157,18 @@ class Mixing:
         ndarray of the same shape, float64
             Levels on 0..255, before rounding.
         """
-        encoded = self.networks.encode(levels)
-        v = np.rint(255 * _STEPS * encoded).astype(np.int64)
-        u = (v + _STEPS * self.guard + self._draw_pads(nonces, levels.shape[1:])) % self.n_values
+        pads = self._draw_pads(nonces, masks.shape[1:])
+        u = (prepared + _STEPS * self.guard + pads) % self.n_values
         weight = _weight(self.alpha)
         mixed = (_ONE - weight) * 255 * u + weight * self.n_values * masks.astype(np.int64)
         return mixed / (_ONE * self.n_values)
 
     def reveal(
-        self, levels: NDArray[np.uint8], masks: NDArray[np.uint8], nonces: Sequence[bytes]
+        self,
+        levels: NDArray[np.uint8],
+        masks: NDArray[np.uint8],
+        nonces: Sequence[bytes],
+        coded: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
         """Take masks and pads off, and decode.
 
@@ -143,6 +178,8 @@ class Mixing:
             Ciphertexts and masks.
         nonces : sequence of bytes
             One for each ciphertext.
+        coded : ndarray of shape (n,), bool
+            Which images were encoded.
 
         Returns
         -------
@@ -153,8 +190,10 @@ class Mixing:
         mixed = _ONE * levels.astype(np.int64) - weight * masks.astype(np.int64)
         u = mixed * self.n_values / (255 * (_ONE - weight))
         padded = (u - self._draw_pads(nonces, levels.shape[1:])) % self.n_values
-        v = np.clip(padded / _STEPS - self.guard, -self.guard, 255 + self.guard)
-        return 255 * self.networks.decode((v / 255).astype(np.float32), self.alpha)
+        v = (padded / _STEPS - self.guard).astype(np.float32)
+        if coded.any():
+            v[coded] = 255 * self.networks.decode(v[coded] / np.float32(255), self.alpha)
+        return v
 
     def _draw_pads(self, nonces: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.int64]:
         streams = (self.key.keystream("ric/pad", self.settings + nonce) for nonce in nonces)

@@ -88,6 +88,9 @@ class PublishedRICEncryptor(MaskingEncryptor):
         Its labels.
     alpha_, kappa_
         The parameters in use, which are those of the last `fit`.
+    context_ : bytes
+        All that changes ciphertexts but key and image, as `ricsk.keys.encode_context` writes it; of
+        the classifier a digest of what it says of the images of `fit`. Public.
     network_weights_ : bytes
         The weights of encoder and decoder, in the safetensors format. Public.
     masks_ : ndarray of shape (n_classes, height, width, channels), uint8
@@ -138,6 +141,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
     }
     _derived = MaskingEncryptor._derived | {"_network", "masks_"}
 
+    context_: bytes
     passes_: dict[str, NDArray[np.int64]]
     masks_: NDArray[np.uint8]
     _network: PublishedRIC
@@ -182,14 +186,28 @@ class PublishedRICEncryptor(MaskingEncryptor):
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
         self._examine(levels)
+        seed = draw_seed(self.random_state)
+        self.context_ = encode_context(
+            "ric-published",
+            _VERSION,
+            image_shape=self.image_shape_in_,
+            classifier=self.classifier_digest_,
+            alpha=float(self.alpha_),
+            kappa=float(self.kappa_),
+            # The networks are trained for the masks, so their digest cannot stand here.
+            beta=float(self.beta),
+            epochs=int(self.epochs),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate),
+            seed=seed,
+        )
         self.passes_ = {}
         self.masks_ = self._make_masks()
-        self.network_weights_ = self._train(levels)
+        self.network_weights_ = self._train(levels, seed)
         self._restore_network()
 
-    def _train(self, levels: NDArray[np.uint8]) -> bytes:
+    def _train(self, levels: NDArray[np.uint8], seed: int) -> bytes:
         """Train the networks, and return their weights."""
-        seed = draw_seed(self.random_state)
         with OwnRandomness(seed):
             network = PublishedRIC()
         masks = torch.from_numpy(self.masks_).float()
@@ -224,7 +242,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
         passes = self.passes_.get(self.key_.key_id)
         most = max(_MAX_PASSES, _MAX_QUERIES)
         if not (
-            type(passes) is np.ndarray
+            isinstance(passes, np.ndarray)
             and passes.dtype.kind == "i"
             and passes.shape == self.classes_.shape
             and bool(((passes >= -1) & (passes <= most)).all())
@@ -244,18 +262,10 @@ class PublishedRICEncryptor(MaskingEncryptor):
 
     def _make_masks(self) -> NDArray[np.uint8]:
         """Make one mask for each class from noise of the key's, the same each time."""
-        context = encode_context(
-            "ric-published",
-            _VERSION,
-            image_shape=self.image_shape_in_,
-            classifier=self.classifier_digest_,
-            alpha=float(self.alpha_),
-            kappa=float(self.kappa_),
-        )
         labels = np.arange(len(self.classes_))
         shape = (len(labels), *self.image_shape_in_)
-        noise = self.key_.keystream("ric/noise", context).uint8(shape)
-        found = self._search(noise, labels, context, self.passes_.get(self.key_.key_id))
+        noise = self.key_.keystream("ric/noise", self.context_).uint8(shape)
+        found = self._search(noise, labels, self.passes_.get(self.key_.key_id))
         self.passes_ = {self.key_.key_id: found.passes}
         return found.pixels
 
@@ -263,7 +273,6 @@ class PublishedRICEncryptor(MaskingEncryptor):
         self,
         noise: NDArray[np.uint8],
         labels: NDArray[np.int64],
-        context: bytes,
         passes: NDArray[np.int64] | None,
     ) -> NoiseResult:
         if self._reader.view is not None:
@@ -282,7 +291,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
             noise,
             labels,
             [
-                self.key_.keystream("ric/queries", context + bytes(divmod(int(label), 256)))
+                self.key_.keystream("ric/queries", self.context_ + bytes(divmod(int(label), 256)))
                 for label in labels
             ],
             kappa=_QUERY_KAPPA,

@@ -114,8 +114,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         probabilities, too; or the vector that its last layer reads.
     tolerance : float, optional
         How far it may be off: the largest total variation of probabilities, 0.02 by default; or
-        the largest distance of feature vectors as a part of their length, 0.12 by default, which
-        keeps the cosine above 0.99.
+        the largest cosine distance of feature vectors, 0.01 by default. Of more than 20 classes,
+        the five largest probabilities are matched one by one, and the rest as one.
     appearance : {"noise", "compact"}, default="noise"
         Whether the high bit planes hold noise, or as little as the classifier needs, which makes
         smaller files; where a search is needed, it may leave more. Both protect the same.
@@ -535,7 +535,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         asked = {
             "label": f"with a margin of {self.kappa_:.3g}",
             "proba": f"with probabilities within {self.tolerance_:.3g}",
-            "features": f"with features within {self.tolerance_:.3g} of their length",
+            "features": f"with features within a cosine distance of {self.tolerance_:.3g}",
         }
         needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest)
         if needed < self.bit_planes_:

@@ -1,7 +1,10 @@
+import copy
+import hashlib
 import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 
 import joblib
 import numpy as np
@@ -16,7 +19,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from ricsk import CNNClassifier, PrivateClassifier, RICEncryptor, SecretKey
+from ricsk.attacks import DistinguishingGame, IdentificationAttack
 from ricsk.datasets import load_digits
+from ricsk.keys import encode_context
 from ricsk.metrics import psnr
 
 KEY = SecretKey(bytes(range(32)))
@@ -49,14 +54,35 @@ def ciphertexts(fitted):
     return fitted.transform(flat(X))
 
 
-@pytest.mark.parametrize("solver", ["pattern", "search", "cw"])
-@pytest.mark.parametrize("scramble", [True, False])
-@pytest.mark.parametrize("nonce", ["content", "fixed"])
-def test_predictions_are_kept_and_images_come_back(solver, scramble, nonce):
-    ric = encryptor(solver=solver, scramble=scramble, nonce=nonce).fit(flat(X_TRAIN))
+def decibels(images, recovered):
+    return psnr(flat(images) / 15.9375, recovered / 15.9375)
+
+
+@pytest.mark.parametrize("nonce", ["content", "random"])
+@pytest.mark.parametrize("templates", ["lazy", "eager"])
+def test_predictions_are_kept_and_images_come_back(nonce, templates):
+    ric = encryptor(nonce=nonce, templates=templates).fit(flat(X_TRAIN))
     C = ric.transform(flat(X))
     np.testing.assert_array_equal(LINEAR.predict(C), LINEAR.predict(flat(X)))
-    assert psnr(flat(X) / 15.9375, ric.inverse_transform(C) / 15.9375).mean() > 39.5
+    assert decibels(X, ric.inverse_transform(C)).min() > 41
+
+
+def test_noise_comes_back_too():
+    """It is not what the networks know."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), np.uint8)
+    ric = encryptor().fit(flat(X_TRAIN))
+    assert decibels(noise, ric.inverse_transform(ric.transform(flat(noise)))).min() > 40
+
+
+@pytest.mark.parametrize("alpha", [0, 0.981, 1])
+def test_weights_of_the_mask_out_of_range_are_refused(alpha):
+    with pytest.raises(ValueError, match="'alpha' parameter of RICEncryptor"):
+        encryptor(alpha=alpha).fit(flat(X_TRAIN))
+
+
+def test_the_largest_weight_of_the_mask():
+    ric = encryptor(alpha=0.98).fit(flat(X_TRAIN))
+    assert decibels(X, ric.inverse_transform(ric.transform(flat(X)))).min() > 18
 
 
 def test_less_mask_recovers_more():
@@ -64,14 +90,52 @@ def test_less_mask_recovers_more():
     for alpha in (0.5, 0.8, 0.9):
         ric = encryptor(alpha=alpha).fit(flat(X_TRAIN))
         X_back = ric.inverse_transform(ric.transform(flat(X)))
-        recovered.append(psnr(flat(X) / 15.9375, X_back / 15.9375).mean())
+        recovered.append(decibels(X, X_back).mean())
     assert recovered[0] > recovered[1] + 4 > recovered[2] + 8
 
 
-def test_a_wrong_key_recovers_nothing(fitted, ciphertexts):
-    wrong = encryptor(key=SecretKey(bytes(32))).fit(flat(X_TRAIN))
-    X_wrong = wrong.inverse_transform(ciphertexts)
-    assert psnr(flat(X) / 15.9375, X_wrong / 15.9375).mean() < 7
+def uniform_decibels(images):
+    """PSNR of images and what knows nothing of them."""
+    return psnr(images, np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)).mean()
+
+
+def test_a_wrong_key_warns_and_recovers_what_noise_is(fitted, ciphertexts):
+    wrong = fitted.with_key(SecretKey(bytes(32)))
+    with pytest.warns(UserWarning, match=r"were not encrypted with the key .*comes back is noise"):
+        X_wrong = wrong.inverse_transform(ciphertexts)
+    assert abs(decibels(X, X_wrong).mean() - uniform_decibels(X)) < 0.5
+    similar = [np.corrcoef(*pair)[0, 1] for pair in zip(flat(X), X_wrong, strict=True)]
+    assert np.abs(similar).max() < 5 / 16
+
+
+def test_one_that_was_changed_is_named(fitted, ciphertexts):
+    levels = np.rint(ciphertexts * (255 / 15.9375)).astype(np.uint8)
+    levels[4] ^= np.random.default_rng(0).integers(0, 2, 256, np.uint8)  # all lowest bits
+    changed = levels * (15.9375 / 255)
+    with pytest.warns(UserWarning, match=r"^X\[4\] was not encrypted with"):
+        X_back = fitted.inverse_transform(changed)
+    assert decibels(X[[4]], X_back[[4]])[0] < 12
+    rest = np.arange(30) != 4
+    np.testing.assert_array_equal(X_back[rest], fitted.inverse_transform(ciphertexts[rest]))
+
+
+def test_another_classifiers_ciphertexts_are_known_for_what_they_are(ciphertexts):
+    other = LogisticRegression(max_iter=2000, C=0.02).fit(flat(X_TRAIN), Y_TRAIN)
+    ric = encryptor(classifier=FrozenEstimator(other)).fit(flat(X_TRAIN))
+    with pytest.warns(UserWarning, match="these settings"):
+        ric.inverse_transform(ciphertexts)
+
+
+def test_a_template_that_differs_is_noticed(fitted, ciphertexts):
+    other = copy.deepcopy(fitted)
+    label = int(np.flatnonzero(LINEAR.classes_ == LINEAR.predict(ciphertexts[:1])[0])[0])
+    other.templates_.levels[label] = other.templates_.levels[label] ^ 1
+    expected = fitted.inverse_transform(ciphertexts)
+    with pytest.warns(UserWarning, match=rf"templates of .*{label}.* are not those"):
+        X_back = other.inverse_transform(ciphertexts)
+    of_the_class = fitted.read_recipe(ciphertexts).labels == label
+    np.testing.assert_array_equal(X_back[~of_the_class], expected[~of_the_class])
+    assert (X_back[of_the_class] != expected[of_the_class]).any()
 
 
 def test_ciphertexts_have_256_levels_of_the_range(ciphertexts):
@@ -90,36 +154,86 @@ def test_other_images_of_the_batch_change_nothing(fitted, ciphertexts):
     np.testing.assert_array_equal(fitted.inverse_transform(ciphertexts[3:4]), X_back[3:4])
 
 
-def test_equal_images_have_equal_ciphertexts_and_others_share_no_mask(fitted):
+def test_equal_images_have_equal_ciphertexts_and_others_share_no_pad(fitted):
     images = np.repeat(X[:1], 3, axis=0)
     images[2, 8, 8] ^= 1
     C = fitted.transform(flat(images))
     np.testing.assert_array_equal(C[0], C[1])
-    pattern = fitted.patterns_.patterns[LINEAR.predict(flat(X[:1]))[0]].ravel()
-    free = np.abs(pattern) < 20  # where the pattern decides little
-    assert abs(np.corrcoef(C[0][free], C[2][free])[0, 1]) < 5 / np.sqrt(free.sum())
+    nonces = fitted.read_recipe(C).nonces
+    assert nonces[0] == nonces[1] != nonces[2]
+    mask = fitted.templates_.levels[int(fitted.read_recipe(C).labels[0])].ravel() * (15.9375 / 255)
+    # what the template leaves
+    first, third = C[0] - 0.8 * mask, C[2] - 0.8 * mask
+    assert abs(np.corrcoef(first, third)[0, 1]) < 5 / 16
 
 
-def test_one_fixed_mask_gives_away_differences():
-    """The weakness of the published scheme that a nonce mends."""
-    ric = encryptor(nonce="fixed", scramble=False, alpha=0.5).fit(flat(X_TRAIN))
-    labels = LINEAR.predict(flat(X))
-    first, second = np.flatnonzero(labels == labels[0])[:2]
-    C = ric.transform(flat(X))
-    difference, true = C[first] - C[second], flat(X)[first] - flat(X)[second]
-    assert np.corrcoef(difference, true)[0, 1] > 0.95
+def test_random_nonces_hide_which_images_are_equal():
+    ric = encryptor(nonce="random").fit(flat(X_TRAIN))
+    images = np.repeat(X[:1], 20, axis=0)
+    C = ric.transform(flat(images))
+    assert len(set(ric.read_recipe(C).nonces)) == 20
+    assert len(np.unique(C, axis=0)) == 20
+    assert decibels(images, ric.inverse_transform(C)).min() > 41
+    assert not ric._encryptor_tags.deterministic
+    assert encryptor()._encryptor_tags.deterministic
 
 
-def test_the_mask_changes_with_alpha(fitted, ciphertexts):
-    """Two mixtures of one image and one mask could be solved for both."""
-    other = encryptor(alpha=0.81).fit(flat(X_TRAIN))
+@pytest.mark.parametrize(
+    "changed",
+    [{"alpha": 0.81}, {"kappa": 0.25}, {"nonce": "random"}, {"weights": None, "epochs": 1}],
+)
+def test_every_setting_has_nonces_and_pads_of_its_own(changed, fitted, ciphertexts):
+    """Two mixtures of one image and one pad could be solved for both."""
+    other = encryptor(**changed).fit(flat(X_TRAIN))
+    assert other.context_ != fitted.context_
     C = other.transform(flat(X))
-    nonces = [set(ric.read_recipe(c).nonces) for ric, c in ((other, C), (fitted, ciphertexts))]
-    assert not nonces[0] & nonces[1]
+    assert not set(other.read_recipe(C).nonces) & set(fitted.read_recipe(ciphertexts).nonces)
+
+
+def test_the_context_is_as_written_in_the_format(fitted):
+    assert fitted.context_ == encode_context(
+        "ric",
+        2,
+        image_shape=(16, 16, 1),
+        classifier=fitted.classifier_digest_,
+        alpha=0.8,
+        kappa=fitted.kappa_,
+        nonce="content",
+        network=hashlib.sha256(fitted.network_weights_).digest(),
+    )
+
+
+def find_extremes():
+    """Find the flattest and the most contrasted image that are read as one class."""
+    read = LINEAR.predict(flat(X_TRAIN))
+    contrast = X_TRAIN.reshape(600, -1).std(axis=1)
+    pairs = []
+    for label in np.unique(read):
+        mine = np.flatnonzero(read == label)
+        pairs.append((mine[contrast[mine].argmin()], mine[contrast[mine].argmax()]))
+    return max(pairs, key=lambda pair: contrast[pair[1]] - contrast[pair[0]])
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.9])
+def test_an_adversary_that_knows_both_images_only_guesses(alpha):
+    """Of the flattest and the most contrasted one; that the classifier reads them alike is said."""
+    images = flat(X_TRAIN[list(find_extremes())])
+    assert images.std(axis=1).max() > 1.4 * images.std(axis=1).min()
+    ric = encryptor(alpha=alpha).fit(flat(X_TRAIN))
+    result = DistinguishingGame(60).play(ric, images)
+    assert not result.wins
+    assert result.interval[0] == 0
+
+
+def test_an_adversary_with_a_list_of_candidates_only_guesses(fitted):
+    read = LINEAR.predict(flat(X_TRAIN))
+    candidates = flat(X_TRAIN[read == read[0]][:40])
+    result = IdentificationAttack(5).run(fitted, candidates)
+    assert not result.wins
 
 
 def test_decrypts_in_another_process_with_other_threads_and_batches(tmp_path):
-    ric = encryptor(solver="search", key=KEY.save(tmp_path / "key")).fit(flat(X_TRAIN))
+    ric = encryptor(key=KEY.save(tmp_path / "key")).fit(flat(X_TRAIN))
     C = ric.transform(flat(X))
     joblib.dump((ric, C), tmp_path / "sent")
     script = f"""
@@ -133,44 +247,98 @@ def test_decrypts_in_another_process_with_other_threads_and_batches(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "back.npy"), ric.inverse_transform(C))
 
 
-@pytest.mark.parametrize("copy", ["pickle", "skops"])
-@pytest.mark.parametrize("nonce", ["content", "fixed"])
-def test_copies_encrypt_and_decrypt_alike(copy, nonce):
-    ric = encryptor(nonce=nonce).fit(flat(X_TRAIN))
-    C = ric.transform(flat(X))
-    if copy == "pickle":
-        other = pickle.loads(pickle.dumps(ric))
+@pytest.mark.parametrize("how", ["pickle", "skops"])
+@pytest.mark.parametrize("before", [True, False])
+def test_copies_encrypt_and_decrypt_alike(how, before):
+    """Also those that were made before a single template was."""
+    ric = encryptor().fit(flat(X_TRAIN))
+    if before:
+        ric.transform(flat(X))
     else:
-        dumped = skops.io.dumps(ric)
-        untrusted = skops.io.get_untrusted_types(data=dumped)
-        assert all(name.startswith("ricsk.") for name in untrusted)
-        other = skops.io.loads(dumped, trusted=untrusted)
+        assert not ric.templates_.levels
+    other = store(ric, how)
+    C = ric.transform(flat(X))
     np.testing.assert_array_equal(other.transform(flat(X)), C)
     np.testing.assert_array_equal(other.inverse_transform(C), ric.inverse_transform(C))
 
 
-@pytest.mark.parametrize("nonce", ["content", "fixed"])
-def test_a_key_by_reference_leaves_no_secret_in_the_pickle(nonce, tmp_path):
-    ric = encryptor(nonce=nonce, key=KEY.save(tmp_path / "key")).fit(flat(X_TRAIN))
-    masks = ric.masks_.make(ric.read_recipe(ric.transform(flat(X))))
+def store(ric, how):
+    if how == "pickle":
+        return pickle.loads(pickle.dumps(ric))
+    dumped = skops.io.dumps(ric)
+    untrusted = skops.io.get_untrusted_types(data=dumped)
+    assert all(name.startswith("ricsk.") for name in untrusted)
+    return skops.io.loads(dumped, trusted=untrusted)
+
+
+def test_a_key_by_reference_leaves_no_secret_in_the_pickle(tmp_path):
+    ric = encryptor(key=KEY.save(tmp_path / "key")).fit(flat(X_TRAIN))
+    C = ric.transform(flat(X[:1]))
     dumped = pickle.dumps(ric)
     assert bytes(range(32)) not in dumped
-    assert not any(mask.tobytes()[:32] in dumped for mask in masks)
+    (nonce,) = ric.read_recipe(C).nonces
+    for purpose in ("ric/pad", "ric/header"):
+        assert KEY.keystream(purpose, ric.context_ + nonce).bytes(16) not in dumped
+    assert ric._header.places.tobytes()[:32] not in dumped
 
 
-def test_with_patterns_decryption_asks_no_classifier(ciphertexts):
-    class Silent(LogisticRegression):
-        silent = False
+@pytest.mark.parametrize("how", ["pickle", "skops"])
+def test_decryption_needs_no_classifier(how, fitted, ciphertexts):
+    ric = copy.copy(fitted)
+    ric.classifier = ric.classifier_ = None
+    ric = store(ric, how)
+    assert b"LogisticRegression" not in pickle.dumps(ric)
+    np.testing.assert_array_equal(
+        ric.inverse_transform(ciphertexts), fitted.inverse_transform(ciphertexts)
+    )
 
-        def predict(self, X):
-            assert not Silent.silent
-            return super().predict(X)
 
-    classifier = Silent(max_iter=2000, C=0.01).fit(flat(X_TRAIN), Y_TRAIN)
-    ric = encryptor(classifier=FrozenEstimator(classifier)).fit(flat(X_TRAIN))
-    C = ric.transform(flat(X))
-    Silent.silent = True
-    assert psnr(flat(X) / 15.9375, ric.inverse_transform(C) / 15.9375).mean() > 39.5
+def test_without_it_a_template_that_was_not_made_is_told(ciphertexts):
+    ric = encryptor().fit(flat(X_TRAIN))
+    ric.classifier_ = None
+    with pytest.raises(ValueError, match=r"template of .* not among those made .*eager"):
+        ric.inverse_transform(ciphertexts)
+
+
+def test_templates_are_made_when_their_class_comes(fitted):
+    ric = encryptor().fit(flat(X_TRAIN))
+    assert not ric.templates_.levels
+    ric.transform(flat(X[:1]))
+    (label,) = ric.templates_.levels
+    assert ric.classes_[label] == LINEAR.predict(flat(X[:1]))[0]
+    eager = encryptor(templates="eager").fit(flat(X_TRAIN))
+    assert len(eager.templates_.levels) == 10
+    np.testing.assert_array_equal(eager.templates_.levels[label], ric.templates_.levels[label])
+    np.testing.assert_array_equal(eager.transform(flat(X)), fitted.transform(flat(X)))
+
+
+def test_every_ciphertext_has_the_margin(fitted, ciphertexts):
+    plain = fitted._reader.margins(X, fitted._reader.predict(X))
+    assert fitted.kappa_ > 0
+    assert fitted.kappa_ == pytest.approx(np.median(plain) / 2, rel=0.5)
+    levels = np.rint(ciphertexts * (255 / 15.9375)).astype(np.uint8).reshape(X.shape)
+    margins = fitted._reader.margins(levels, fitted._reader.predict(levels))
+    assert margins.min() >= fitted.kappa_
+
+
+@pytest.mark.parametrize("nonce", ["content", "random"])
+def test_threads_make_the_same(nonce, fitted):
+    ric = encryptor(nonce=nonce).fit(flat(X_TRAIN))
+    found = {}
+
+    def work(i):
+        C = ric.transform(flat(X[i : i + 10]))
+        found[i] = C, ric.inverse_transform(C)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in (0, 10, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, (C, X_back) in found.items():
+        if nonce == "content":
+            np.testing.assert_array_equal(C, fitted.transform(flat(X[i : i + 10])))
+        assert decibels(X[i : i + 10], X_back).min() > 41
 
 
 @pytest.mark.parametrize(
@@ -180,10 +348,10 @@ def test_with_patterns_decryption_asks_no_classifier(ciphertexts):
 )
 def test_other_classifiers(classifier):
     frozen = FrozenEstimator(classifier.fit(flat(X_TRAIN), Y_TRAIN))
-    ric = encryptor(classifier=frozen, kappa=0.1).fit(flat(X_TRAIN))
+    ric = encryptor(classifier=frozen, alpha=0.9).fit(flat(X_TRAIN))
     C = ric.transform(flat(X[:5]))
     np.testing.assert_array_equal(frozen.predict(C), frozen.predict(flat(X[:5])))
-    assert psnr(flat(X[:5]) / 15.9375, ric.inverse_transform(C) / 15.9375).mean() > 39.5
+    assert decibels(X[:5], ric.inverse_transform(C)).min() > 36
 
 
 def test_a_cnn_reads_colour_images_as_it_did():
@@ -194,7 +362,7 @@ def test_a_cnn_reads_colour_images_as_it_did():
     assert C.shape == (50, 16, 16, 3)
     assert C.dtype == np.uint8
     np.testing.assert_array_equal(ric.classifier_.predict(C), ric.classifier_.predict(colour[:50]))
-    assert psnr(colour[:50], ric.inverse_transform(C)).mean() > 39.5
+    assert psnr(colour[:50], ric.inverse_transform(C)).min() > 41
 
 
 def test_the_classifier_is_fitted_if_it_is_not_frozen():
@@ -251,33 +419,41 @@ def test_private_classifier_keeps_accuracy():
     assert bytes(range(32)) not in pickle.dumps(private.cloud_half())
 
 
-@pytest.mark.parametrize("architecture", ["light", "ric"])
-def test_networks_can_be_trained_in_fit(architecture):
-    ric = encryptor(
-        architecture=architecture, weights=None, epochs=2, batch_size=8, random_state=0
-    ).fit(flat(X_TRAIN[:24]))
+def test_networks_can_be_trained_in_fit():
+    parameters = {"weights": None, "epochs": 2, "batch_size": 8, "random_state": 0}
+    ric = encryptor(**parameters).fit(flat(X_TRAIN[:24]))
     again = clone(ric).fit(flat(X_TRAIN[:24]))
+    assert len(ric.losses_) == 2
     assert again.losses_ == ric.losses_
     C = ric.transform(flat(X[:4]))
     np.testing.assert_array_equal(ric.inverse_transform(C), again.inverse_transform(C))
-    if architecture == "ric":  # the other starts where it is good already
-        assert ric.losses_[1] < ric.losses_[0]
+    assert not hasattr(encryptor().fit(flat(X_TRAIN)), "losses_")
 
 
-def test_as_published_is_the_paper():
-    ric = RICEncryptor.as_published(KEY, LINEAR)
-    assert (ric.alpha, ric.solver, ric.nonce, ric.scramble) == (0.8, "cw", "fixed", False)
-    assert (ric.architecture, ric.weights, ric.beta, ric.epochs) == ("ric", None, 10.0, 200)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 1), (6, 4, 3), (2, 2, 3)])
+def test_images_that_hold_no_header_are_enlarged(shape):
+    """For toys: the classifier is fitted on enlarged images."""
+    small = np.random.default_rng(0).integers(0, 256, (80, *shape), np.uint8)
+    labels = (small.reshape(80, -1).mean(axis=1) > 127).astype(int)
+    ric = RICEncryptor(KEY, LogisticRegression(C=1e-3, max_iter=9999)).fit(small, labels)
+    scale, (height, width, channels) = ric.scale_, shape
+    assert height * width * scale**2 * channels >= 128
+    assert height * width * (scale - 1) ** 2 * channels < 128
+    C = ric.transform(small[:5])
+    assert C.shape == (5, height * scale, width * scale, channels) == (5, *ric.ciphertext_shape_)
+    enlarged = small[:5].repeat(scale, axis=1).repeat(scale, axis=2)
+    np.testing.assert_array_equal(
+        ric.classifier_.predict(C.reshape(5, -1)), ric.classifier_.predict(enlarged.reshape(5, -1))
+    )
+    X_back = ric.inverse_transform(C)
+    assert X_back.shape == (5, *shape)
+    assert np.abs(X_back.astype(int) - small[:5]).max() <= 6
+    assert encryptor().fit(flat(X_TRAIN)).scale_ == 1
 
 
-def test_too_small_images_have_no_room_for_a_nonce():
+def test_a_frozen_classifier_reads_no_enlarged_images():
     with pytest.raises(ValueError, match=r"11×11 pixels with 1 channel are too small.*128 values"):
         encryptor(image_shape=(11, 11)).fit(np.ones((2, 121)))
-
-
-def test_there_are_no_weights_for_the_published_networks():
-    with pytest.raises(ValueError, match="weights=None to train it"):
-        encryptor(architecture="ric").fit(flat(X_TRAIN))
 
 
 def test_integers_are_read_as_8_bit_values():

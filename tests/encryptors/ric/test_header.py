@@ -2,77 +2,122 @@ import numpy as np
 import pytest
 
 from ricsk import SecretKey
-from ricsk.encryptors.ric._header import HEADER_BYTES, Header, NoHeader, Recipe, has_room
+from ricsk.encryptors.ric._header import (
+    HEADER_BYTES,
+    NONCE_BYTES,
+    VERSION,
+    Header,
+    find_scale,
+    fingerprint,
+)
 
 KEY, OTHER = SecretKey(bytes(range(32))), SecretKey(bytes(32))
 SHAPE = (12, 12, 1)
 rng = np.random.default_rng(0)
 IMAGES = rng.integers(0, 256, (20, *SHAPE), dtype=np.uint8)
-LABELS = np.arange(20) % 7
-RECIPE = Recipe([bytes([i]) * 12 for i in range(20)], LABELS, 8 * np.arange(20))
+TEMPLATES = rng.integers(0, 256, (20, *SHAPE), dtype=np.uint8)
+LABELS = np.array([0, 1, 255, 256, 299] * 4)
+NONCES = [bytes([i]) * NONCE_BYTES for i in range(20)]
 
 
-def header(key=KEY, alpha=0.8, n_classes=7, max_passes=150):
-    return Header(key, SHAPE, alpha, n_classes, max_passes)
+def header(key=KEY, settings=b"settings", n_classes=300):
+    return Header(key, settings, SHAPE, n_classes)
+
+
+CODED = np.arange(20) % 3 == 0
+
+
+def write(exact, **kwargs):
+    return header(**kwargs).write(exact, NONCES, LABELS, TEMPLATES, CODED)
 
 
 def test_what_was_written_is_read():
     exact = rng.uniform(0, 255, IMAGES.shape)
-    marked = header().write(exact, RECIPE)
+    marked = write(exact)
     assert marked.dtype == np.uint8
     assert np.abs(marked - exact).max() <= 1
     found = header().read(marked)
-    assert found.nonces == RECIPE.nonces
-    np.testing.assert_array_equal(found.labels, RECIPE.labels)
-    np.testing.assert_array_equal(found.passes, [p if p <= 150 else 0 for p in RECIPE.passes])
+    assert found.nonces == NONCES
+    assert found.known.all()
+    np.testing.assert_array_equal(found.labels, LABELS)
+    np.testing.assert_array_equal(found.coded, CODED)
+    np.testing.assert_array_equal(found.fingerprints, fingerprint(TEMPLATES))
 
 
-def test_another_key_reads_something_that_can_be_worked_with():
-    found = header(OTHER).read(header().write(IMAGES.astype(float), RECIPE))
-    assert not set(found.nonces) & set(RECIPE.nonces)
-    assert found.labels.min() >= 0
-    assert found.labels.max() < 7
-    assert found.passes.max() <= 150
+def test_fingerprints_tell_templates_apart():
+    found = fingerprint(rng.integers(0, 256, (500, *SHAPE), dtype=np.uint8))
+    assert len(np.unique(found)) > 200
+    assert (found >= 0).all()
+    assert (found < 256).all()
+    np.testing.assert_array_equal(fingerprint(IMAGES[:3]), fingerprint(IMAGES[:3].copy()))
+
+
+@pytest.mark.parametrize("other", [{"key": OTHER}, {"settings": b"others"}], ids=str)
+def test_under_another_key_or_other_settings_there_is_no_header(other):
+    many = np.repeat(IMAGES, 50, axis=0).astype(float)
+    nonces = [i.to_bytes(NONCE_BYTES) for i in range(1000)]
+    labels, templates = np.tile(LABELS, 50), np.tile(TEMPLATES, (50, 1, 1, 1))
+    found = header(**other).read(header().write(many, nonces, labels, templates, labels > 0))
+    assert not set(found.nonces) & set(nonces)
+    # by chance, one version in 128 is right, and one label in 218 is a class
+    assert found.known.mean() < 0.01
+
+
+def test_a_header_of_another_format_is_not_known(monkeypatch):
+    monkeypatch.setattr("ricsk.encryptors.ric._header.VERSION", VERSION + 1)
+    marked = write(IMAGES.astype(float))
+    monkeypatch.undo()
+    found = header().read(marked)
+    assert found.nonces == NONCES
+    assert not found.known.any()
+
+
+def test_a_class_that_there_is_not_is_not_known():
+    marked = write(IMAGES.astype(float))
+    np.testing.assert_array_equal(header(n_classes=256).read(marked).known, LABELS < 256)
+
+
+def test_label_and_template_are_covered():
+    """Who reads the bits in their places without the key's cover sees a uniform byte."""
+    cover = header()._draw_covers([i.to_bytes(NONCE_BYTES) for i in range(2000)])
+    for byte in cover.T:
+        assert np.bincount(byte, minlength=256).max() < 30
+    assert len({row.tobytes() for row in cover}) == 2000
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda nonces: header(OTHER).make_nonces(IMAGES, LABELS, 0),
-        lambda nonces: header(alpha=0.81).make_nonces(IMAGES, LABELS, 0),
-        lambda nonces: header().make_nonces(IMAGES ^ 1, LABELS, 0),
-        lambda nonces: header().make_nonces(IMAGES, LABELS + 1, 0),
-        lambda nonces: header().make_nonces(IMAGES, LABELS, 1),
-        lambda nonces: header().make_nonces(IMAGES.reshape(20, 9, 16, 1), LABELS, 0),
+        lambda: derive(header(OTHER)),
+        lambda: derive(header(settings=b"others")),
+        lambda: derive(header(), image=IMAGES[0] ^ 1),
+        lambda: derive(header(), template=TEMPLATES[0] ^ 1),
+        lambda: derive(header(), image=TEMPLATES[0], template=IMAGES[0]),
+        lambda: derive(header(), label=4),
+        lambda: derive(header(), attempt=1),
+        lambda: derive(header(), label=2, attempt=3),
     ],
-    ids=["key", "alpha", "image", "label", "attempt", "shape"],
+    ids=["key", "settings", "image", "template", "exchanged", "label", "attempt", "both"],
 )
-def test_a_nonce_depends_on_everything_that_a_mask_must_not_be_shared_between(changed):
-    nonces = header().make_nonces(IMAGES, LABELS, 0)
-    assert len(set(nonces)) == 20
-    assert nonces == header().make_nonces(np.asfortranarray(IMAGES), LABELS, 0)
-    assert not set(nonces) & set(changed(nonces))
+def test_a_nonce_depends_on_all_that_a_pad_must_not_be_shared_between(changed):
+    nonce = derive(header())
+    assert len(nonce) == NONCE_BYTES
+    assert nonce == derive(header(), image=np.asfortranarray(IMAGES[0]))
+    assert nonce != changed()
 
 
-def test_without_a_header_the_classifier_says_the_label():
-    fixed = NoHeader(np.array([0, 5, 7]), lambda levels: levels[:, 0, 0, 0].astype(np.int64) % 3)
-    nonces = fixed.make_nonces(IMAGES, LABELS, 0)
-    assert set(nonces) == {bytes(12)}
-    written = fixed.write(IMAGES + 0.3, Recipe(nonces, LABELS, LABELS))
-    np.testing.assert_array_equal(written, IMAGES)
-    found = fixed.read(IMAGES)
-    assert found.nonces == nonces
-    np.testing.assert_array_equal(found.labels, IMAGES[:, 0, 0, 0] % 3)
-    np.testing.assert_array_equal(found.passes, np.array([0, 5, 7])[found.labels])
+def derive(made, image=IMAGES[0], template=TEMPLATES[0], label=3, attempt=0):
+    return made.derive_nonce(image, template, label, attempt)
 
 
 def test_room():
     assert 8 * HEADER_BYTES == 128
-    assert has_room((8, 16, 1))
-    assert not has_room((1, 127, 1))
+    assert find_scale((8, 16, 1)) == find_scale((224, 224, 3)) == 1
+    assert find_scale((1, 127, 1)) == 2
+    assert find_scale((1, 1, 1)) == 12
 
 
 def test_more_classes_than_two_bytes_number_are_refused():
     header(n_classes=65536)
-    with pytest.raises(ValueError, match=r"65537 classes, .* at most 65536.*nonce='fixed'"):
+    with pytest.raises(ValueError, match=r"65537 classes, .* at most 65536"):
         header(n_classes=65537)

@@ -1,19 +1,26 @@
-"""Ciphertexts byte by byte, of classifiers whose weights are given by formulas."""
+"""Padded and masked images byte by byte, without encoder and decoder, which compute in floats."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 
-from ricsk import RICEncryptor, SecretKey
+from ricsk import SecretKey
+from ricsk.encryptors.ric._header import NONCE_BYTES, Header
+from ricsk.encryptors.ric._mixing import Mixing, guard_band
+from ricsk.keys import encode_context
 
 FILE = Path(__file__).parents[2] / "vectors" / "ric.json"
 RAW = bytes(range(32))
 GREY, COLOUR = (12, 12, 1), (8, 8, 3)
+LABELS, CODED = np.array([3, 700]), np.array([False, True])
+CASES = {
+    "grey": (GREY, 0.8),
+    "colour": (COLOUR, 0.5),
+    "colour, much mask": (COLOUR, 0.9),
+    "colour, hardly any image": (COLOUR, 0.98),
+}
 
 
 def images(shape, n=2):
@@ -21,82 +28,115 @@ def images(shape, n=2):
     return (37 * np.arange(n * np.prod(shape)) % 251).astype(np.uint8).reshape(n, *shape)
 
 
-def linear(shape, n_classes):
-    """Weights -8, -1, 6, ... up to 8, and never 0, so that no rounding turns a gradient round."""
-    n = int(np.prod(shape))
-    rows = 1 if n_classes == 2 else n_classes
-    weights = 7 * np.arange(rows * n) % 17 - 8
-    classifier = LogisticRegression()
-    classifier.coef_ = np.where(weights == 0, 1, weights).reshape(rows, n) / 2048
-    classifier.intercept_ = np.zeros(rows)
-    classifier.classes_ = np.arange(n_classes)
-    classifier.n_features_in_ = n
-    return classifier
+def templates(shape, n=2):
+    """Values 0, 101, 202, ... in (image, row, column, channel) order, modulo 256."""
+    return (101 * np.arange(n * np.prod(shape)) % 256).astype(np.uint8).reshape(n, *shape)
 
 
-class Asked(ClassifierMixin, BaseEstimator):
-    """A classifier that shows its probabilities and nothing else."""
-
-    def __init__(self, classifier):
-        self.classifier = classifier
-        self.classes_ = classifier.classes_
-
-    def fit(self, X, y=None):
-        return self
-
-    def predict(self, X):
-        return self.classifier.predict(X)
-
-    def predict_proba(self, X):
-        return self.classifier.predict_proba(X)
-
-
-# Shape, number of classes, whether the classifier is only asked, and parameters. The patterns of
-# two classes, which lack some of so large a kappa, are at the amplitude everywhere.
-CASES = {
-    "pattern": (GREY, 2, False, {"kappa": 1000}),
-    "pattern in colour, unscrambled": (
-        COLOUR,
+def settings(shape, alpha):
+    """Encode the context, with digests of zeros in the place of classifier and networks."""
+    return encode_context(
+        "ric",
         2,
-        False,
-        {"kappa": 1000, "alpha": 0.5, "scramble": False},
-    ),
-    "pattern, fixed": (COLOUR, 2, False, {"kappa": 1000, "nonce": "fixed"}),
-    "pattern that fails": (GREY, 2, False, {"amplitude": 0.005, "alpha": 0.4}),
-    "search": (GREY, 3, False, {"solver": "search"}),
-    "search, fixed": (COLOUR, 3, False, {"solver": "search", "nonce": "fixed", "scramble": False}),
-    "cw": (GREY, 3, False, {"solver": "cw"}),
-    "cw, fixed": (COLOUR, 3, False, {"solver": "cw", "nonce": "fixed", "scramble": False}),
-    "queries": (GREY, 3, True, {}),
-}
+        image_shape=shape,
+        classifier=bytes(32),
+        alpha=alpha,
+        kappa=1.5,
+        nonce="content",
+        network=bytes(32),
+    )
 
 
-def fitted(name):
-    shape, n_classes, asked, parameters = CASES[name]
-    classifier = linear(shape, n_classes)
-    classifier = FrozenEstimator(Asked(classifier) if asked else classifier)
-    return RICEncryptor(SecretKey(RAW), classifier, **parameters).fit(images(shape, 4))
+def parts(name):
+    shape, alpha = CASES[name]
+    key, context = SecretKey(RAW), settings(shape, alpha)
+    return Mixing(key, context, None, alpha), Header(key, context, shape, 1000)
+
+
+def encrypt(name):
+    """Encrypt two images of the classes 3 and 700, and return the nonces too."""
+    shape, _ = CASES[name]
+    mixing, header = parts(name)
+    prepared, masks = 16 * images(shape).astype(int), templates(shape)
+    nonces = [header.derive_nonce(*one, 0) for one in zip(prepared, masks, LABELS, strict=True)]
+    exact = mixing.hide(prepared, masks, nonces)
+    return header.write(exact, nonces, LABELS, masks, CODED), nonces
 
 
 def make_vectors():
-    vectors = {}
-    for name, (shape, *_) in CASES.items():
-        ric = fitted(name)
-        C = ric.transform(images(shape))
-        vectors[name] = {
+    cases = {}
+    for name, (shape, alpha) in CASES.items():
+        mixing, _ = parts(name)
+        C, nonces = encrypt(name)
+        cases[name] = {
+            "image_shape": shape,
+            "alpha": alpha,
+            "guard": mixing.guard,
+            "context": settings(shape, alpha).hex(),
+            "nonces": [nonce.hex() for nonce in nonces],
+            "labels": LABELS.tolist(),
+            "coded": CODED.tolist(),
             "ciphertexts": C.tobytes().hex(),
-            "recovered": ric.inverse_transform(C).tobytes().hex(),
         }
-    return {"key": RAW.hex(), "images": images.__doc__, "cases": vectors}
+    return {
+        "key": RAW.hex(),
+        "images": images.__doc__,
+        "templates": templates.__doc__,
+        "encoder": "None: images themselves are hidden, also where the header says otherwise.",
+        "cases": cases,
+    }
 
 
 VECTORS = json.loads(FILE.read_text())["cases"]
 
 
+def test_all_cases_are_there():
+    assert VECTORS.keys() == CASES.keys()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_vectors(name):
-    shape = CASES[name][0]
-    ric, vector = fitted(name), VECTORS[name]
+    (shape, alpha), vector = CASES[name], VECTORS[name]
+    assert guard_band(alpha) == vector["guard"]
+    assert settings(shape, alpha).hex() == vector["context"]
+    C, nonces = encrypt(name)
+    assert [nonce.hex() for nonce in nonces] == vector["nonces"]
+    assert C.tobytes().hex() == vector["ciphertexts"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_decryption_of_vectors(name):
+    (shape, _), vector = CASES[name], VECTORS[name]
     C = np.frombuffer(bytes.fromhex(vector["ciphertexts"]), np.uint8).reshape(2, *shape)
-    np.testing.assert_array_equal(ric.transform(images(shape)), C)
-    assert ric.inverse_transform(C).tobytes().hex() == vector["recovered"]
+    mixing, header = parts(name)
+    recipe = header.read(C)
+    assert [nonce.hex() for nonce in recipe.nonces] == vector["nonces"]
+    assert recipe.labels.tolist() == vector["labels"]
+    assert recipe.coded.tolist() == vector["coded"]
+    assert recipe.known.all()
+    found = mixing.reveal(C, templates(shape), recipe.nonces, np.zeros(2, bool))
+    assert np.abs(found - images(shape)).max() <= mixing.guard
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_another_program_makes_the_same(name):
+    """By the written format, in Python's own whole numbers."""
+    (shape, alpha), vector = CASES[name], VECTORS[name]
+    key, context = SecretKey(RAW), bytes.fromhex(vector["context"])
+    g, a = vector["guard"], round(alpha * 65536)
+    n_values = 16 * (256 + 2 * g)
+    C = np.frombuffer(bytes.fromhex(vector["ciphertexts"]), np.uint8).reshape(2, -1)
+    for i in range(2):
+        nonce = bytes.fromhex(vector["nonces"][i])
+        assert len(nonce) == NONCE_BYTES
+        pad = key.keystream("ric/pad", context + nonce).integers(n_values, int(np.prod(shape)))
+        x, z = images(shape)[i].ravel().tolist(), templates(shape)[i].ravel().tolist()
+        changed = 0
+        for value, mask, k, found in zip(x, z, pad.tolist(), C[i].tolist(), strict=True):
+            u = (16 * (value + g) + k) % n_values
+            mixed = (65536 - a) * 255 * u + a * n_values * mask
+            below, rest = divmod(mixed, 65536 * n_values)
+            nearest = below + (2 * rest > 65536 * n_values)
+            changed += found != nearest
+            assert abs(found - mixed / (65536 * n_values)) <= 1
+        assert changed <= 128  # by the header

@@ -1,0 +1,173 @@
+"""Agreement of predictions after ciphertexts went through something that changes them a little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from ricsk._secrets import show_object
+from ricsk.metrics._scorers import score_agreement, split_estimator
+
+__all__ = ["AgreementAfter", "cast_to_bfloat16", "resize_and_back"]
+
+
+@dataclass(frozen=True)
+class AgreementAfter:
+    """Scorer: how many ciphertexts are still read as their plain images are, after a transport.
+
+    For ``scoring=`` of `sklearn.model_selection.GridSearchCV` and its like. Ciphertexts of schemes
+    that keep predictions agree as they are, so `ricsk.metrics.prediction_agreement` chooses none of
+    their parameters; what they go through on their way to the classifier does.
+
+    Parameters
+    ----------
+    transport : callable or transformer
+        What they go through: from images on [0, 1], (n_samples, height, width, channels) and
+        float32, to images of the same shape. `cast_to_bfloat16` and `resize_and_back` are two. Or a
+        transformer, such as `ricsk.JPEGCodec`, which is cloned and fitted to them.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from ricsk import JPEGCodec, RICEncryptor, SecretKey
+    >>> from ricsk.datasets import load_digits
+    >>> from ricsk.metrics import AgreementAfter, cast_to_bfloat16, resize_and_back
+    >>> X, y = load_digits(size=16)
+    >>> X = X.reshape(len(X), -1) / 255.0
+    >>> frozen = FrozenEstimator(LogisticRegression(max_iter=200).fit(X, y))
+    >>> encryptor = RICEncryptor(SecretKey.generate(), frozen, image_shape=(16, 16))
+    >>> pipeline = make_pipeline(encryptor, frozen).fit(X[:500])
+    >>> AgreementAfter(cast_to_bfloat16)(pipeline, X[:50])
+    1.0
+    >>> AgreementAfter(JPEGCodec(quality=90))(pipeline, X[:50]) > 0.9
+    True
+    >>> AgreementAfter(partial(resize_and_back, scale=0.1))(pipeline, X[:50]) < 0.9
+    True
+    """
+
+    transport: Any
+
+    def __call__(
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+    ) -> float:
+        """Score a pipeline of an encryptor and a classifier.
+
+        Parameters
+        ----------
+        estimator : Pipeline
+            Fitted, with one encryptor among its steps and a classifier at the end.
+        X : array-like
+            Plain images.
+        y : array-like, optional
+            Ignored.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If `estimator` has no encryptor, or more than one, or no classifier behind it; or the
+            transport returns images of another shape.
+        TypeError
+            If the transport is neither callable nor a transformer.
+        """
+        parts = split_estimator(estimator, X)
+        encryptor = parts.encryptor
+        C = np.asarray(encryptor.transform(parts.images))
+        low, high = encryptor.value_range_.low, encryptor.value_range_.high
+        if C.dtype.kind != "f":
+            low, high = 0.0, 255.0
+        images = ((C - low) / (high - low)).reshape(len(C), *encryptor.ciphertext_shape_)
+        arrived = np.asarray(self._find_function()(images.astype(np.float32)))
+        if arrived.shape != images.shape:
+            raise ValueError(
+                f"transport returned an array of shape {arrived.shape} for images of shape "
+                f"{images.shape}; expected the same shape. Bring them back to their size."
+            )
+        values = low + (high - low) * arrived.astype(np.float64)
+        if C.dtype.kind != "f":
+            values = np.rint(values.clip(0, 255))
+        return score_agreement(parts, values.reshape(C.shape).astype(C.dtype))
+
+    def _find_function(self) -> Callable[[NDArray[np.float32]], Any]:
+        transport = self.transport
+        if hasattr(transport, "fit_transform"):
+            copied = clone(transport)
+            if "value_range" in copied.get_params(deep=False):
+                copied.set_params(value_range=(0, 1))
+            return copied.fit_transform
+        if callable(transport):
+            return transport
+        raise TypeError(
+            f"transport={show_object(transport)} is neither callable nor a transformer. Give a "
+            "function of images on [0, 1], or for example JPEGCodec(quality=90)."
+        )
+
+
+def cast_to_bfloat16(X: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Round values to the 8 significant bits of bfloat16, as accelerators compute.
+
+    Parameters
+    ----------
+    X : ndarray of float
+        Of any shape.
+
+    Returns
+    -------
+    ndarray of float32
+        Of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cast_to_bfloat16(np.array([0.5, 0.7])).tolist()
+    [0.5, 0.69921875]
+    """
+    return torch.from_numpy(np.asarray(X, np.float32)).bfloat16().float().numpy()
+
+
+def resize_and_back(X: NDArray[np.floating], scale: float = 0.5) -> NDArray[np.float32]:
+    """Resize images, and resize them to their size again, as a program that scales them for use.
+
+    Parameters
+    ----------
+    X : ndarray of float, shape (n_samples, height, width, channels)
+        Images.
+    scale : float, default=0.5
+        How many times higher and wider they are in between.
+
+    Returns
+    -------
+    ndarray of float32
+        Of the same shape: interpolated linearly both times, with antialiasing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> checks = np.indices((4, 4)).sum(axis=0)[np.newaxis, ..., np.newaxis] % 2
+    >>> float(resize_and_back(checks.astype(float)).std().round(2))
+    0.03
+    """
+    images = torch.from_numpy(np.asarray(X, np.float32)).permute(0, 3, 1, 2)
+    height, width = images.shape[2:]
+    between = max(round(height * scale), 1), max(round(width * scale), 1)
+    for size in (between, (height, width)):
+        images = torch.nn.functional.interpolate(
+            images, size, mode="bilinear", align_corners=False, antialias=True
+        )
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
