@@ -96,7 +96,7 @@ class Service:
 
     async def ready(self, request: Request) -> Response:
         """Tell whether requests for inference are answered."""
-        ready = bool(self._workers)
+        ready = all(map(self._is_ready, self.models))
         return _answer({"ready": ready}, 200 if ready else 503)
 
     async def show_metrics(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class Service:
     async def model_ready(self, request: Request) -> Response:
         """Tell whether a model answers."""
         model = self._find(request)
-        ready = model.name in self._workers
+        ready = self._is_ready(model.name)
         return _answer({"name": model.name, "ready": ready}, 200 if ready else 503)
 
     async def infer(self, request: Request) -> Response:
@@ -141,6 +141,9 @@ class Service:
             return Response(answer.body, media_type="application/json")
         headers = {HEADER_LENGTH: answer.header_length}
         return Response(answer.body, headers=headers, media_type="application/octet-stream")
+
+    def _is_ready(self, name: str) -> bool:
+        return name in self._workers and self._workers[name].is_alive
 
     async def _read(self, request: Request) -> bytes:
         """Read the body, but no more of it than is allowed."""

@@ -215,11 +215,12 @@ def _decode_tensor(entry: Any, field: str, take: Callable[[Any, str], memoryview
     shape = _decode_shape(entry.get("shape"), name)
     if datatype == "BYTES" and math.prod(shape) > MAX_STRINGS:
         raise ProtocolError(f"{name} has more than {MAX_STRINGS} elements of BYTES.", 413)
-    parameters = entry.get("parameters", {})
+    parameters = entry.get("parameters")
+    parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict):
         raise ProtocolError(f"parameters of {name} is {_describe(parameters)}; expected an object.")
     is_binary = "binary_data_size" in parameters
-    if is_binary == ("data" in entry):
+    if is_binary == (entry.get("data") is not None):
         raise ProtocolError(
             f"{name} must have either data or, among its parameters, binary_data_size."
         )

@@ -314,7 +314,8 @@ def _to_tensor(name: str, values: NDArray[Any]) -> Tensor:
 
 
 def _read_flag(entry: dict[str, Any], name: str, default: bool) -> bool:
-    parameters = entry.get("parameters", {})
+    parameters = entry.get("parameters")
+    parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict):
         raise ProtocolError("parameters is not an object.")
     value = parameters.get(name, default)

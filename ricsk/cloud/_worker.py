@@ -40,6 +40,12 @@ class _Job:
     header_length: str | None
     future: Future[Answer] = field(default_factory=Future)
 
+    def __post_init__(self) -> None:
+        self.future.add_done_callback(self._release)
+
+    def _release(self, _: Future[Answer]) -> None:
+        self.body = b""  # or what was given up would be kept until its turn comes
+
 
 class Worker:
     """A thread that reads requests, asks the model, and encodes the answers.
@@ -66,6 +72,11 @@ class Worker:
         job = _Job(body, header_length)
         self._jobs.put(job)
         return job.future
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def close(self, timeout: float) -> None:
         """Answer what waits, and end."""

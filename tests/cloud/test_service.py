@@ -4,6 +4,8 @@ import base64
 import json
 import logging
 import re
+import socket
+import sys
 import threading
 import time
 
@@ -20,6 +22,8 @@ from tritonclient.utils import InferenceServerException
 
 from ricsk import PixelEncryptor, PretrainedClassifier, SecretKey
 from ricsk.cloud import CloudHalf, Limits, create_app
+from ricsk.cloud._served import ServedModel
+from ricsk.cloud._worker import Worker
 from ricsk.exceptions import CloudHalfError
 from tests.cloud.serving import LINEAR, NETWORK, TEXTS, X, encode_png, running
 from tests.pretrained.networks import make_network
@@ -257,6 +261,38 @@ def test_a_body_without_a_length_is_limited_as_well(url):
     assert answer.status_code == 413
 
 
+def talk(url, *parts):
+    """Open a connection, and send what makes the beginning of a request."""
+    connection = socket.create_connection(url.removeprefix("http://").split(":"))
+    for part in parts:
+        connection.sendall(part)
+    return connection
+
+
+START_OF_REQUEST = b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
+
+
+def test_a_body_that_does_not_come_is_given_up():
+    with running(make_slow_app(read_timeout=0.1)) as url, talk(url, START_OF_REQUEST) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_clients_that_go_away_leave_nothing():
+    with running(make_slow_app(max_pending=1)) as url:
+        with talk(url, START_OF_REQUEST):
+            wait_for_pending(url, 1)
+        wait_for_pending(url, 0)
+        assert ask(url, ONE, "slow").status_code == 200
+
+
+def test_null_is_nothing(url):
+    tensor = make_message()["inputs"][0] | {"parameters": None}
+    message = {"inputs": [tensor], "id": None, "outputs": None, "parameters": None}
+    answer = ask(url, message)
+    assert read_output(answer, "labels").tolist() == NETWORK.predict(X).tolist()
+    assert "id" not in answer.json()
+
+
 def test_compressed_requests_are_refused(url):
     assert ask(url, b"", **{"Content-Encoding": "gzip"}).status_code == 415
 
@@ -315,7 +351,8 @@ def ask_in_threads(url, messages):
 def test_a_busy_service_says_so(sign):
     app = make_slow_app(max_pending=1)
     with running(app) as url:
-        GO.clear(), START.clear()
+        GO.clear()
+        START.clear()
         (thread,), answers = ask_in_threads(url, [ONE])
         assert START.wait(10)
         refused = ask(url, ONE, "slow")
@@ -325,6 +362,25 @@ def test_a_busy_service_says_so(sign):
         thread.join()
         assert answers[0].status_code == 200
         assert ask(url, ONE, "slow").status_code == 200
+
+
+def test_what_was_given_up_takes_no_memory(sign):
+    GO.set()
+    worker = Worker(ServedModel("slow", SLOW, Limits()), lambda n: None)
+    GO.clear()
+    START.clear()
+    first = worker.submit(json.dumps(ONE).encode(), None)
+    assert START.wait(10)
+    body = bytes(2**20)
+    second = worker.submit(body, None)
+    before = sys.getrefcount(body)
+    assert second.cancel()
+    assert sys.getrefcount(body) < before
+    GO.set()
+    assert first.result(10).n_images == 1
+    assert worker.is_alive
+    worker.close(10)
+    assert not worker.is_alive
 
 
 def test_an_answer_that_takes_too_long_is_given_up(sign):
@@ -340,7 +396,8 @@ def test_what_waits_is_computed_together_and_one_fault_spoils_no_other(sign):
     bad = make_message(np.full((1, 2), 0.25), datatype="FP64") | {"outputs": [{"name": "labels"}]}
     zero = make_message(np.zeros((2, 2)), datatype="FP64") | {"outputs": [{"name": "labels"}]}
     with running(make_slow_app()) as url:
-        GO.clear(), START.clear()
+        GO.clear()
+        START.clear()
         first, answers_1 = ask_in_threads(url, [ONE])
         assert START.wait(10)
         others, answers_2 = ask_in_threads(url, [zero, ONE, bad])
@@ -372,7 +429,8 @@ def wait_for_pending(url, n):
 
 def test_stopping_waits_for_what_has_begun(sign):
     with running(make_slow_app()) as url:
-        GO.clear(), START.clear()
+        GO.clear()
+        START.clear()
         (thread,), answers = ask_in_threads(url, [ONE])
         assert START.wait(10)
         threading.Timer(0.1, GO.set).start()
