@@ -129,6 +129,9 @@ def test_parameters_act_at_once(url, make):
     remote = make(url)
     remote.predict(X)
     assert remote.set_params(name="linear").classes_.tolist() == [0, 1]
+    with running(create_app({"linear": NETWORK})) as other:
+        assert remote.set_params(url=other).classes_.tolist() == ["cat", "dög", "fox"]
+    remote.set_params(url=url)
     remote.close()
     assert remote.predict(X / 255).shape == (12,)
 

@@ -259,6 +259,17 @@ def test_a_body_without_a_length_is_limited_as_well(url):
     parts = (b" " * 2**16 for _ in range(64))
     answer = httpx.post(f"{url}/v2/models/network/infer", content=parts)
     assert answer.status_code == 413
+    assert "larger than 1048576 bytes" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(client, value):
+    images = np.full((1, 8, 8, 3), value, np.float32)
+    for model in ("network", "linear", "open"):
+        with pytest.raises(
+            InferenceServerException, match="images hold values that are not finite"
+        ):
+            client.infer(model, [make_input(images, "FP32")])
 
 
 def talk(url, *parts):
@@ -392,21 +403,48 @@ def test_an_answer_that_takes_too_long_is_given_up(sign):
         GO.set()
 
 
-def test_what_waits_is_computed_together_and_one_fault_spoils_no_other(sign):
-    bad = make_message(np.full((1, 2), 0.25), datatype="FP64") | {"outputs": [{"name": "labels"}]}
-    zero = make_message(np.zeros((2, 2)), datatype="FP64") | {"outputs": [{"name": "labels"}]}
+def ask_together(url, messages):
+    """Have messages wait behind a first one, until all of them are there."""
+    GO.clear()
+    START.clear()
+    first, answers = ask_in_threads(url, [ONE])
+    assert START.wait(10)
+    others, more = ask_in_threads(url, messages)
+    wait_for_pending(url, 1 + len(messages))
+    GO.set()
+    for thread in first + others:
+        thread.join()
+    assert answers[0].status_code == 200
+    return more
+
+
+LABELS = {"outputs": [{"name": "labels"}]}
+ZEROS = make_message(np.zeros((2, 2)), datatype="FP64") | LABELS
+BAD = make_message(np.full((1, 2), 0.25), datatype="FP64") | LABELS
+
+
+def test_what_waits_is_computed_together(sign):
     with running(make_slow_app()) as url:
-        GO.clear()
-        START.clear()
-        first, answers_1 = ask_in_threads(url, [ONE])
-        assert START.wait(10)
-        others, answers_2 = ask_in_threads(url, [zero, ONE, bad])
-        wait_for_pending(url, 4)
-        GO.set()
-        for thread in first + others:
-            thread.join()
-        assert [answer.status_code for answer in answers_1 + answers_2] == [200, 200, 200, 500]
-        assert [read_output(answer, "labels").tolist() for answer in answers_2[:2]] == [[0, 0], [1]]
+        answers = ask_together(url, [ZEROS, ONE, ZEROS])
+        found = [read_output(answer, "labels").tolist() for answer in answers]
+        assert found == [[0, 0], [1], [0, 0]]
+        metrics = read_metrics(url)
+    assert metrics["ricsk_batch_images_count", ("model", "slow")] == 2
+    assert metrics["ricsk_batch_images_sum", ("model", "slow")] == 6
+
+
+def test_batches_are_no_larger_than_a_request_may_be(sign):
+    with running(make_slow_app(max_images=3)) as url:
+        answers = ask_together(url, [ZEROS, ZEROS])
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert read_metrics(url)["ricsk_batch_images_count", ("model", "slow")] == 3
+
+
+def test_one_fault_spoils_no_other_request(sign):
+    with running(make_slow_app()) as url:
+        answers = ask_together(url, [ZEROS, ONE, BAD])
+    assert [answer.status_code for answer in answers] == [200, 200, 500]
+    assert [read_output(answer, "labels").tolist() for answer in answers[:2]] == [[0, 0], [1]]
 
 
 def read_metrics(url):
@@ -436,6 +474,7 @@ def test_stopping_waits_for_what_has_begun(sign):
         threading.Timer(0.1, GO.set).start()
     thread.join()
     assert answers[0].status_code == 200
+    assert "ricsk-slow" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_logs_and_answers_hold_nothing_of_an_image(caplog, sign):
