@@ -46,9 +46,10 @@ def export_onnx(
 
     Its input is ``images``, any number of them, channels last. Its outputs are ``labels``,
     ``probabilities``, in the order of ``classes_``, and ``features``, where the network ends in a
-    linear layer. That is what `ricsk.cloud.create_app` names them, so that `RemoteClassifier` asks
-    whatever server hosts the file. What is before and behind the network is in it, too: scaling,
-    normalization, resizing, softmax, and the labels. Nothing of the training is.
+    linear layer. That is what `ricsk.cloud.create_app` names them, so that a
+    `ricsk.cloud.RemoteClassifier` asks whatever server hosts the file. What is before and behind
+    the network is in it, too: scaling, normalization, resizing, softmax, and the labels. Nothing of
+    the training is.
 
     What was written is run by onnxruntime, and compared with the classifier.
 

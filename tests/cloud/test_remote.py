@@ -178,7 +178,7 @@ def test_what_is_no_batch_is_not_sent(url, make):
 
 def test_a_wrong_model_is_named(url, make):
     with pytest.raises(ServiceError, match=r"status 404: there is no model of this name.*linear"):
-        make(url, "netwrok").predict(X)
+        make(url, "another").predict(X)
 
 
 def test_what_the_service_refuses_is_told_in_its_words(url, make, pauses):

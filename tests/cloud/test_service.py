@@ -309,7 +309,7 @@ def test_compressed_requests_are_refused(url):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/"), ("POST", "/v2"), ("GET", "/v2/modells")]
+    ("method", "path"), [("GET", "/"), ("POST", "/v2"), ("GET", "/v2/others")]
 )
 def test_other_paths_and_methods_are_refused_in_json(url, method, path):
     answer = httpx.request(method, url + path)
