@@ -65,6 +65,8 @@ class ServedModel:
 
     Raises
     ------
+    TypeError
+        If it is not a classifier.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     CloudHalfError
@@ -82,7 +84,13 @@ class ServedModel:
         self.shape = _find_shape(classifier)
         image_dtype = np.dtype(np.uint8 if len(self.shape) == 3 else np.float64)
         self.dtype: np.dtype[Any] = getattr(classifier, "dtype", image_dtype)
-        self.classes = classifier.classes_
+        if getattr(classifier, "classes_", None) is None:
+            inner = getattr(classifier, "classifier", classifier)
+            raise TypeError(
+                f"the model {name} is a {type(inner).__name__}, which has no classes_; expected a "
+                "fitted classifier."
+            )
+        self.classes: NDArray[Any] = classifier.classes_
         self._methods: dict[str, Callable[[Any], Any]] = {
             output: getattr(classifier, method)
             for output, method in _METHODS.items()

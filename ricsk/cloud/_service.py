@@ -51,6 +51,8 @@ def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> St
         If the packages of ``pip install 'ricsk[serve]'`` are not installed.
     ValueError
         If there is no model, or a name that cannot be a part of a path.
+    TypeError
+        If one is not a classifier.
     sklearn.exceptions.NotFittedError
         If a classifier is not fitted.
     CloudHalfError

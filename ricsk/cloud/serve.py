@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 raise ValueError(f"two models are called {name!r}; give names, as NAME=FILE.")
             models[name] = load_model(path, allow_pickle=args.allow_pickle, trusted=args.trust)
         app = create_app(models, limits=limits)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, TypeError) as error:
         parser.error(str(error))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())

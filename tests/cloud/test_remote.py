@@ -1,6 +1,7 @@
 """`RemoteClassifier` against the service, and against services that answer otherwise."""
 
 import copy
+import gc
 import json
 import pickle
 import socket
@@ -64,8 +65,10 @@ def test_it_answers_as_the_model_does(url, make, batch_size, n_connections):
     remote = make(url, batch_size=batch_size, n_connections=n_connections)
     assert remote.classes_.tolist() == ["cat", "dög", "fox"]
     np.testing.assert_array_equal(remote.predict(X), NETWORK.predict(X))
-    np.testing.assert_allclose(remote.predict_proba(X), NETWORK.predict_proba(X), rtol=1e-5)
-    np.testing.assert_allclose(remote.features(X), NETWORK.features(X), rtol=1e-5)
+    np.testing.assert_allclose(
+        remote.predict_proba(X), NETWORK.predict_proba(X), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(remote.features(X), NETWORK.features(X), rtol=1e-5, atol=1e-6)
     assert remote.score(X, NETWORK.predict(X)) == 1
 
 
@@ -123,6 +126,26 @@ def test_copies_hold_no_connection(url, make):
         assert set(vars(again)) == set(remote.get_params())
         np.testing.assert_array_equal(again.predict(X), NETWORK.predict(X))
         again.close()
+
+
+def test_connections_are_closed_with_their_owner(url):
+    remote = RemoteClassifier(url, "network", batch_size=5)
+    remote.predict(X)
+    client = remote._connection._client
+    assert not client.is_closed
+    del remote
+    gc.collect()
+    assert client.is_closed
+
+
+def test_forked_processes_share_no_connection(url, make, monkeypatch):
+    remote = make(url)
+    remote.predict(X)
+    before = remote._connection
+    monkeypatch.setattr(_connection.os, "getpid", lambda: -1)
+    assert remote._connection is not before
+    np.testing.assert_array_equal(remote.predict(X), NETWORK.predict(X))
+    before.close()
 
 
 def test_parameters_act_at_once(url, make):

@@ -14,11 +14,17 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from ricsk import EtCEncryptor, SecretKey
-from ricsk.cloud import CloudHalf
+from ricsk import EtCEncryptor, PrivateClassifier, SecretKey
+from ricsk.cloud import CloudHalf, RemoteClassifier
 from ricsk.cloud.serve import JSONFormatter, load_model, main
-from tests.cloud.serving import NETWORK, X
+from tests.cloud.serving import NETWORK, TEXTS, X
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
@@ -83,7 +89,10 @@ def start(*arguments):
 
 
 def test_the_command_serves_until_it_is_told_to_stop(path):
-    process, url = start(f"a={path}", path, "--max-images", 3)
+    encryptor = EtCEncryptor(SecretKey(bytes(range(32))), block_size=4)
+    private = PrivateClassifier(encryptor, LogisticRegression()).fit(X / 255, TEXTS)
+    skops.io.dump(private.cloud_half(), path.with_name("private.skops"))
+    process, url = start(f"a={path}", path, path.with_name("private.skops"), "--max-images", 3)
     try:
         assert httpx.get(f"{url}/v2/health/ready").status_code == 200
         tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 8, 8, 3]}
@@ -94,6 +103,12 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
         tensor |= {"shape": [4, 8, 8, 3], "data": X[:4].ravel().tolist()}
         answer = httpx.post(f"{url}/v2/models/a/infer", json={"inputs": [tensor]})
         assert answer.status_code == 413
+        remote = RemoteClassifier(url, "private", batch_size=3)
+        client = make_pipeline(private.client_half(), remote)
+        np.testing.assert_array_equal(client.predict(X / 255), private.predict(X / 255))
+        expected = private.predict_proba(X / 255)
+        np.testing.assert_allclose(client.predict_proba(X / 255), expected, rtol=1e-5, atol=1e-6)
+        remote.close()
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=60)
     finally:
@@ -102,6 +117,8 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
     assert process.returncode in (0, -signal.SIGTERM)
     lines = [json.loads(line) for line in rest.splitlines()]  # no line is anything else
     requests = [line for line in lines if line["message"] == "request"]
+    assert {line["model"] for line in requests[4:]} == {"private"}
+    requests = requests[:4]
     assert [line["status"] for line in requests] == [200, 200, 200, 413]
     assert requests[1]["n_images"] == 2
     assert "stopped" in [line["message"] for line in lines]
