@@ -30,6 +30,8 @@ __all__ = ["Request", "ServedModel"]
 VERSION = "1"
 _METHODS = dict(zip(OUTPUTS, ("predict", "predict_proba", "transform"), strict=True))
 _MAX_ID = 256
+# What a network of unknown size is tried with.
+_TRIED_SHAPE = (64, 64, 3)
 _MAX_EXPLANATION = 500
 
 
@@ -166,15 +168,26 @@ class ServedModel:
         return encode_message(head, "outputs", tensors, request.outputs.__getitem__)
 
     def _try(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Find datatype and shape of the outputs, by a grey image where the size is known."""
+        """Find datatype and shape of the outputs by a grey image, and drop those that are none."""
         found: dict[str, tuple[str, tuple[int, ...]]]
         found = {"labels": (find_datatype(_plain(self.classes).dtype), ())}
-        found |= {name: ("FP32", (-1,)) for name in self._methods if name != "labels"}
-        if "probabilities" in found:
+        if "probabilities" in self._methods:
             found["probabilities"] = ("FP32", (len(self.classes),))
-        if -1 not in self.shape:
-            grey = np.full((1, *self.shape), 128 if self.dtype == np.uint8 else 0.5, self.dtype)
-            for name, values in self.compute(grey, tuple(self._methods)).items():
+        if "features" in self._methods:
+            found["features"] = ("FP32", (-1,))
+        sides = _TRIED_SHAPE if -1 in self.shape else self.shape
+        grey = np.full((1, *sides), 128 if self.dtype == np.uint8 else 0.5, self.dtype)
+        for name in list(found):
+            try:
+                values = self.compute(grey, (name,))[name]
+            except ProtocolError:
+                if name != "labels":
+                    del found[name], self._methods[name]
+                elif -1 not in self.shape:
+                    raise
+                else:
+                    break  # it takes images of another size, and nobody knows which
+            else:
                 found[name] = (find_datatype(values.dtype), values.shape[1:])
         return found
 

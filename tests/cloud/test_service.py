@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
+from torch import nn
 from tritonclient.utils import InferenceServerException
 
 from ricsk import PixelEncryptor, PretrainedClassifier, SecretKey
@@ -42,6 +43,7 @@ MODELS = {
     "broken": Broken().fit(X.reshape(12, -1), TEXTS),
     "margins": LinearSVC().fit(X.reshape(12, -1), TEXTS),
     "open": PretrainedClassifier(make_network(), size=8),
+    "linearless": PretrainedClassifier(nn.Sequential(nn.Conv2d(3, 3, 8), nn.Flatten()), size=8),
     "unsized": PretrainedClassifier(make_network(), classes=list("abcd")),
 }
 
@@ -137,8 +139,16 @@ def test_outputs_are_those_that_were_asked_for(url):
     assert (output["name"], output["datatype"], output["shape"]) == ("features", "FP32", [12, 4])
     names = [output["name"] for output in ask(url, make_message()).json()["outputs"]]
     assert names == ["labels", "probabilities", "features"]
-    names = [output["name"] for output in ask(url, make_message(), "margins").json()["outputs"]]
-    assert names == ["labels"]
+    for model, expected in {
+        "margins": ["labels"],
+        "linear": ["labels", "probabilities"],
+        "linearless": ["labels", "probabilities"],
+        "open": ["labels", "probabilities", "features"],
+    }.items():
+        answer = ask(url, make_message(), model).json()
+        assert [output["name"] for output in answer["outputs"]] == expected
+        metadata = httpx.get(f"{url}/v2/models/{model}").json()
+        assert [output["name"] for output in metadata["outputs"]] == expected
 
 
 @pytest.mark.parametrize(
