@@ -16,6 +16,7 @@ __all__ = [
     "IMAGE_SHAPE",
     "KEY",
     "KEY_IN_USE",
+    "N_JOBS",
     "VALUE_RANGE",
     "VERBOSE",
     "fill_in",
@@ -67,6 +68,12 @@ n_features_in_ : int
     Height × width × channels.
 feature_names_in_ : ndarray of str
     Column names, if `fit` was given a data frame.
+"""
+N_JOBS = """
+n_jobs : int, optional
+    How many processes encrypt and decrypt, each in one thread: -1 for one per core; None for one,
+    or as many as `joblib.parallel_config` says. What comes out is the same. It acts without a new
+    `fit`, and processes are sent the key.
 """
 VERBOSE = """
 verbose : int, default=0

@@ -15,7 +15,7 @@ from ricsk._secrets import find_misplaced_fault
 from ricsk._state import check_names, check_values, explain_restoring
 from ricsk._version import __version__
 from ricsk.exceptions import StateVersionError
-from ricsk.images import as_table
+from ricsk.images import as_table, group_by_size
 
 __all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
 
@@ -138,7 +138,8 @@ def _keep_images(wrapped: Any) -> Callable[..., Any]:
 
     @wraps(wrapped)
     def method(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        flat = getattr(self, flattens, False) or len(as_table(X).shape) == 2
+        several_sizes = group_by_size(X) is not None
+        flat = getattr(self, flattens, False) or (not several_sizes and len(as_table(X).shape) == 2)
         return (wrapped if flat else wrapped.__wrapped__)(self, X, *args, **kwargs)
 
     method.keeps_images = True  # type: ignore[attr-defined]  # functions have attributes

@@ -203,3 +203,78 @@ def test_a_classifier_frozen_before_it_was_fitted_is_told_so(kind):
 def test_a_classifier_that_needs_no_fit_may_be_frozen():
     encryptor = SealedEncryptor(KEY, FrozenEstimator(Announced())).fit(GREY)
     assert encryptor.classes_.tolist() == [0, 1]
+
+
+def test_ciphertexts_come_back_batch_by_batch():
+    encryptor = PixelEncryptor(KEY).fit(IMAGES)
+    C = encryptor.transform(IMAGES)
+    parts = list(encryptor.inverse_transform_batches(C, batch_size=4))
+    assert [len(part) for part in parts] == [4, 2]
+    np.testing.assert_array_equal(np.concatenate(parts), IMAGES)
+    both = encryptor.inverse_transform_batches(encryptor.transform_batches(IMAGES, batch_size=4))
+    np.testing.assert_array_equal(np.concatenate(list(both)), IMAGES)
+    assert not hasattr(EtCEncryptor(variant="madono2020"), "inverse_transform_batches")
+    with pytest.raises(NotFittedError):
+        next(PixelEncryptor(KEY).inverse_transform_batches(C))
+
+
+@pytest.mark.parametrize("given", [list, tuple])
+def test_lists_of_images_and_of_batches_are_told_apart(given):
+    encryptor = PixelEncryptor(KEY).fit(IMAGES)
+    C = encryptor.transform(IMAGES)
+    images = list(encryptor.transform_batches(given(IMAGES), batch_size=4))
+    assert [len(part) for part in images] == [4, 2]
+    np.testing.assert_array_equal(np.concatenate(images), C)
+    batches = list(encryptor.transform_batches(given(np.split(IMAGES, 3)), batch_size=1))
+    assert [len(part) for part in batches] == [2, 2, 2]
+    mixed = [IMAGES[0], IMAGES[1, :4], IMAGES[2]]
+    first, second = encryptor.transform_batches(mixed, batch_size=2)
+    assert [image.shape for image in first] == [(8, 8, 3), (4, 8, 3)]
+    np.testing.assert_array_equal(second, C[2:3])
+    grey = PixelEncryptor(KEY).fit(IMAGES[..., 0])
+    assert len(list(grey.transform_batches(list(IMAGES[..., 0]), batch_size=4))) == 2
+    assert len(list(grey.transform_batches(np.split(IMAGES[..., 0], 3)))) == 3
+
+
+def test_progress_tells_rate_and_time_left(capsys):
+    encryptor = PixelEncryptor(KEY).fit(IMAGES)
+    C = np.concatenate(list(encryptor.transform_batches(IMAGES, batch_size=4, verbose=1)))
+    list(encryptor.inverse_transform_batches(C, batch_size=4, verbose=1))
+    shown = capsys.readouterr().err
+    for part in ("encrypting", "decrypting", "6/6", "image/s", "<00:00"):
+        assert part in shown
+    list(encryptor.transform_batches(IMAGES))
+    assert capsys.readouterr().err == ""
+
+
+class Interrupting(LogisticRegression):
+    left = 10**9
+
+    def predict(self, X):
+        type(self).left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().predict(X)
+
+
+@pytest.mark.parametrize("kind", [RICEncryptor, SealedEncryptor])
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_an_interrupted_transform_leaves_no_half_done_state(kind, left, monkeypatch):
+    X = np.random.default_rng(0).integers(0, 60, (12, 24, 24, 1), np.uint8) // 20
+    classifier = Interrupting(max_iter=500).fit(X.reshape(12, -1), np.arange(12) % 2)
+    encryptor = kind(KEY, FrozenEstimator(classifier), kappa=0).fit(X)
+    before = pickle.dumps(encryptor)
+
+    def encrypt_three_times(encrypt):
+        for _ in range(3):
+            list(encrypt(X))
+
+    for encrypt in (encryptor.transform, encryptor.transform_batches):
+        monkeypatch.setattr(Interrupting, "left", left)
+        with pytest.raises(KeyboardInterrupt):
+            encrypt_three_times(encrypt)
+    monkeypatch.undo()
+    fresh = pickle.loads(before)
+    np.testing.assert_array_equal(encryptor.transform(X), fresh.transform(X))
+    assert vars(encryptor).keys() - vars(fresh).keys() <= encryptor._derived
+    assert encryptor.templates_.levels.keys() == fresh.templates_.levels.keys()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.exceptions import NotFittedError
@@ -18,9 +20,16 @@ from torch import nn
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
 from ricsk._state import DIGEST, LABELS, exactly
-from ricsk.base import BaseImageEncryptor, Tags
+from ricsk.base import BaseImageEncryptor, Part, Tags, Task
 from ricsk.classifiers import CNNClassifier
-from ricsk.images import ImageBatch, ImageForm, flattened_for, with_image_shape
+from ricsk.encryptors._parallel import compute_in_parallel
+from ricsk.images import (
+    ImageBatch,
+    ImageForm,
+    flattened_for,
+    naming,
+    with_image_shape,
+)
 from ricsk.nae import ClassTemplates, Reader
 from ricsk.training import find_device, find_device_again
 
@@ -53,6 +62,7 @@ class GuidedEncryptor(BaseImageEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEncryptor._parameter_constraints,
         "classifier": [HasMethods(["fit", "predict"]), nn.Module, FrozenEstimator, None],
+        "n_jobs": [Integral, None],
     }
     _state_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseImageEncryptor._state_constraints,
@@ -62,14 +72,17 @@ class GuidedEncryptor(BaseImageEncryptor):
         "templates_": [exactly(ClassTemplates)],
         "context_": [bytes],
     }
-    _derived = frozenset({"_reader"})
+    _derived = BaseImageEncryptor._derived | {"_reader"}
 
     classifier: Any
+    n_jobs: int | None
+    verbose: int
     kappa_: float
     classifier_: Any
     classes_: NDArray[Any]
     classifier_digest_: bytes
     feature_layer_: str | None
+    templates_: ClassTemplates
     device_: str
 
     def _fit_classifier(
@@ -87,6 +100,13 @@ class GuidedEncryptor(BaseImageEncryptor):
         if batch.ndim == 2:
             with_image_shape(self.classifier_, batch.shape)
         if not is_frozen(given):
+            if batch.others:
+                raise ValueError(
+                    f"X holds images of {len(self.other_shapes_) + 1} sizes, and a classifier is "
+                    f"fitted on one. Give {type(self).__name__} a fitted classifier that reads "
+                    "them all, such as PretrainedClassifier(module, size=...), which resizes what "
+                    "it is shown; or resize the images."
+                )
             if y is None:
                 name = type(self).__name__
                 raise ValueError(
@@ -99,6 +119,9 @@ class GuidedEncryptor(BaseImageEncryptor):
         self.classes_ = np.asarray(self.classifier_.classes_)
         self.feature_layer_, self.device_ = feature_layer, device
         self.__dict__.pop("_reader", None)
+        for other in batch.others:
+            with naming(other.position):
+                self._reader.resized(self._find_ciphertext_shape(other.shape))
 
     def _check_state(self) -> None:
         super()._check_state()
@@ -107,23 +130,25 @@ class GuidedEncryptor(BaseImageEncryptor):
             return
         if templates.max_bytes != ClassTemplates().max_bytes:
             raise ValueError("its templates may take another number of bytes than those of fit")
-        for label, levels in templates.levels.items():
+        for (label, *shape), levels in templates.levels.items():
             if label not in range(len(self.classes_)) or not (
                 type(levels) is np.ndarray
                 and levels.dtype == np.uint8
-                and levels.shape == self.ciphertext_shape_
+                and levels.shape == tuple(shape)
             ):
-                raise ValueError(f"its templates are not ciphertexts of {self.ciphertext_shape_}")
+                raise ValueError("its templates are not ciphertexts of their shapes")
 
-    def _examine(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _examine(self, *samples: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Measure margins of plain images, and keep a digest of what the classifier says of them.
 
         The digest stands for the classifier in the contexts of streams, so that no stream serves
-        two of them.
+        two of them. There is a sample for each size of images.
         """
-        chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
-        size = max(1, _CHUNK_VALUES // chosen[0].size)
-        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        parts = []
+        for levels in samples:
+            chosen = levels[spread_indices(len(levels), _MAX_EXAMINED)]
+            size = max(1, _CHUNK_VALUES // chosen[0].size)
+            parts += [chosen[start : start + size] for start in range(0, len(chosen), size)]
         found = [self._reader.examine(part) for part in parts]
         labels, margins = map(np.concatenate, zip(*found, strict=True))
         answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
@@ -150,6 +175,51 @@ class GuidedEncryptor(BaseImageEncryptor):
             self.feature_layer_,
             find_device_again(self.device_),
         )
+
+    def _compute(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
+        n_workers = effective_n_jobs(self.n_jobs)
+        if n_workers == 1 or sum(len(part.positions) for part in parts) == 1:
+            return super()._compute(task, parts)
+        for part in parts:
+            self._get_resized(part.shape)._prepare(task, part.batch)
+        return compute_in_parallel(
+            self._make_worker(),
+            task,
+            parts,
+            n_jobs=self.n_jobs,
+            n_workers=n_workers,
+            verbose=self.verbose,
+        )
+
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        """Make what each of several processes would make otherwise."""
+
+    def _prepare_templates(self, batch: ImageBatch) -> None:
+        """Make the templates of images' classes, if not all classes have theirs."""
+        made = {
+            label
+            for label, *shape in self.templates_.levels
+            if tuple(shape) == self.ciphertext_shape_
+        }
+        if len(made) < len(self.classes_):
+            self._make_templates(self._reader.predict(batch.pixels, batch.form))
+
+    def _make_template(self, label: int) -> NDArray[np.uint8]:
+        """Make the template of a class, where the scheme has `templates_`."""
+        raise NotImplementedError
+
+    def _get_templates(self, labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the templates of images' classes, and make those that are missing."""
+        return self.templates_.get(labels, self.ciphertext_shape_, self._make_template)
+
+    def _make_templates(self, labels: NDArray[np.int64]) -> None:
+        """Make those templates of some classes that are missing, one at a time."""
+        for label in np.unique(labels):
+            self._get_templates(label[np.newaxis])
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self._reader = original._reader.resized(self.ciphertext_shape_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -10,17 +10,31 @@ from ricsk.images._check import check_images, validate_images
 from ricsk.images._flat import flattened_for, with_image_shape
 from ricsk.images._foreign import as_table
 from ricsk.images._range import ValueRange
+from ricsk.images._sizes import (
+    SizeGroup,
+    find_positions,
+    group_by_size,
+    naming,
+    numbered,
+    restore_order,
+)
 
 __all__ = [
     "ImageBatch",
     "ImageForm",
     "ImageShape",
     "ImagesLike",
+    "SizeGroup",
     "ValueRange",
     "as_table",
     "check_images",
     "describe",
+    "find_positions",
     "flattened_for",
+    "group_by_size",
+    "naming",
+    "numbered",
+    "restore_order",
     "validate_images",
     "with_image_shape",
 ]

@@ -60,11 +60,17 @@ class ImageBatch:
         How many dimensions the array had that was given: 4, 3 (grey) or 2 (flattened).
     dtype : dtype
         Its dtype. Other integers than uint8 hold 8-bit values and are computed with as uint8.
+    others : tuple of ImageBatch
+        In `fit`: images of other sizes that came with these in a list.
+    position : int
+        The place of the first of them in that list.
     """
 
     pixels: NDArray[Any]
     ndim: int
     dtype: np.dtype[Any]
+    others: tuple[ImageBatch, ...] = ()
+    position: int = 0
 
     @property
     def shape(self) -> ImageShape:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_table", "explain"]
+__all__ = ["as_table", "explain", "list_items"]
 
 _EXPECTED = "expected an array of shape (n_samples, height, width, channels)"
 _READ_FILES = (
@@ -62,6 +62,30 @@ def as_table(X: Any) -> Any:
             "or encrypt batch by batch with transform_batches."
         )
     raise TypeError(f"X is a {type(X).__name__}; {_EXPECTED}.")
+
+
+def list_items(X: Any) -> list[NDArray[Any]] | None:
+    """Read a list, an array of objects or a column, with one array for each image.
+
+    Parameters
+    ----------
+    X : object
+        What was given as images.
+
+    Returns
+    -------
+    list of ndarray, or None
+        None for anything else, or if it is empty.
+    """
+    if len(getattr(X, "columns", ())) == 1:
+        X = X[X.columns[0]]
+    if getattr(X, "ndim", 0) == 1 and hasattr(X, "__array__"):
+        X = list(X)
+    if isinstance(X, str | bytes) or not isinstance(X, Sequence) or len(X) == 0:
+        return None
+    if not all(hasattr(item, "shape") or hasattr(item, "__array_interface__") for item in X):
+        return None
+    return [_to_array(item, f"X[{i}]") for i, item in enumerate(X)]
 
 
 def explain(error: ValueError) -> ValueError:

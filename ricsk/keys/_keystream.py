@@ -14,6 +14,9 @@ from ricsk.keys._arguments import check_count, check_int, check_shape
 
 __all__ = ["Keystream", "fresh_bytes"]
 
+# How many bytes or words are worked on at a time, so that long draws take little memory besides.
+_CHUNK = 1 << 20
+
 
 class Keystream:
     """Random bytes, numbers and permutations that follow from a key.
@@ -87,13 +90,21 @@ class Keystream:
         'cc3db924'
         """
         n = check_count("n", n)
-        if self._position + n > 2**38:
-            raise ValueError("a keystream ends after 2**38 bytes")
+        self._check_left(n)
         self._position += n
         return self._encryptor.update(bytes(n))
 
+    def _check_left(self, n: int) -> None:
+        if self._position + n > 2**38:
+            raise ValueError("a keystream ends after 2**38 bytes")
+
     def _words(self, n: int, width: int) -> NDArray[np.unsignedinteger[Any]]:
-        return np.frombuffer(self.bytes(n * width), dtype=f"<u{width}")
+        self._check_left(n * width)
+        words = np.empty(n * width, np.uint8)
+        for start in range(0, words.size, _CHUNK):
+            part = words[start : start + _CHUNK]
+            part[:] = np.frombuffer(self.bytes(part.size), np.uint8)
+        return words.view(f"<u{width}")
 
     def uint8(self, size: int | tuple[int, ...]) -> NDArray[np.uint8]:
         """Draw bytes as an array.
@@ -123,7 +134,7 @@ class Keystream:
                [185,  36]], dtype=uint8)
         """
         shape = check_shape(size)
-        return np.frombuffer(bytearray(self.bytes(math.prod(shape))), np.uint8).reshape(shape)
+        return self._words(math.prod(shape), 1).reshape(shape)
 
     def random(self, size: int | tuple[int, ...]) -> NDArray[np.float64]:
         """Draw uniform floats on [0, 1).
@@ -199,8 +210,8 @@ class Keystream:
         out = np.empty(math.prod(shape), np.int64)
         filled = 0
         while filled < out.size:
-            # as many words as integers are missing: what one word at a time would have consumed
-            words = self._words(out.size - filled, width).astype(np.uint64)
+            # never more words than integers are missing: what one at a time would have consumed
+            words = self._words(min(out.size - filled, _CHUNK), width).astype(np.uint64)
             words = words[words <= last]
             out[filled : filled + words.size] = words % high
             filled += words.size
@@ -272,10 +283,11 @@ class Keystream:
         while filled < size:
             words = self._words((size - filled) * n, 8).reshape(size - filled, n)
             order = words.argsort(axis=1)  # any sort will do: rows with equal words are dropped
-            ranked = np.take_along_axis(words, order, axis=1)
-            order = order[(ranked[:, 1:] != ranked[:, :-1]).all(axis=1)]
-            out[filled : filled + len(order)] = order
-            filled += len(order)
+            differ = _find_all_different(words, order)
+            if differ.all() and len(order) == size:
+                return order
+            out[filled : filled + differ.sum()] = order[differ]
+            filled += differ.sum()
         return out
 
     def __repr__(self) -> str:
@@ -286,6 +298,19 @@ class Keystream:
             "a Keystream cannot be pickled or copied: both would give the same numbers. Keep the "
             "SecretKey and open its keystream again"
         )
+
+
+def _find_all_different(
+    words: NDArray[np.unsignedinteger[Any]], order: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which rows of words, whose order is given, have no two equal ones."""
+    n_rows, n = words.shape
+    found = np.ones(n_rows, np.bool_)
+    step = max(1, _CHUNK // max(1, n_rows))
+    for start in range(0, n - 1, step):
+        ranked = np.take_along_axis(words, order[:, start : start + step + 1], axis=1)
+        found &= (ranked[:, 1:] != ranked[:, :-1]).all(axis=1)
+    return found
 
 
 def fresh_bytes(n: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
+from torch import Tensor
 
 from ricsk.exceptions import NoViewError
-from ricsk.images import ImageForm, ImageShape, ValueRange, flattened_for
+from ricsk.images import ImageForm, ImageShape, ValueRange, describe, flattened_for
 from ricsk.nae._views import ClassifierView, decides_by_scores, view_classifier
 
 __all__ = ["Reader"]
@@ -22,6 +24,8 @@ Match = Literal["label", "proba", "features"]
 
 # Values of the images on which view and classifier are compared, and how many images that may be.
 _SAMPLE_VALUES, _MIN_SAMPLE, _MAX_SAMPLE = 200_000, 4, 64
+# Values of images that a view is asked about at a time.
+_MAX_VALUES = 1 << 24
 # What rounding in single precision can do to a margin, and more.
 _CLEAR = 1e-2
 # A margin that no arithmetic turns round, as a part of the largest score.
@@ -132,6 +136,39 @@ class Reader:
         with torch.inference_mode(False):  # for gradients, too
             return copy.deepcopy(self.view).float().to(self.device)
 
+    def resized(self, image_shape: ImageShape) -> Reader:
+        """Make a reader of images of another size, with the same view.
+
+        Parameters
+        ----------
+        image_shape : (int, int, int)
+            Height, width and channels.
+
+        Returns
+        -------
+        Reader
+
+        Raises
+        ------
+        ValueError
+            If the classifier cannot read such images.
+        """
+        other = copy.copy(self)
+        other.image_shape = image_shape
+        grey = np.full((1, *image_shape), 128, np.uint8)
+        try:
+            other.predict(grey)
+            if self.view is not None:
+                self._view_parts(grey, self.single_view.scores, dtype=np.float32)
+        except (ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise ValueError(
+                f"{self._name} cannot classify images of {describe(image_shape)}: "
+                f"{_describe_error(error)}. Give a classifier that reads images of any size, such "
+                "as PretrainedClassifier(module, size=...), which resizes what it is shown; or "
+                "resize the images."
+            ) from error
+        return other
+
     def predict(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.int64]:
         """Ask the classifier for labels.
 
@@ -190,8 +227,7 @@ class Reader:
             found = self.classifier.features(self.as_input(pixels, form))
             return np.asarray(found, dtype=np.float64)
         assert self.view is not None
-        with torch.inference_mode():
-            return self.view.features(torch.from_numpy(self._levels(pixels))).numpy()
+        return self._view_parts(pixels, self.view.features).numpy()
 
     def scores(self, pixels: NDArray[Any], form: ImageForm | None = None) -> NDArray[np.float64]:
         """Ask the classifier for probabilities or, if it has none, for decision values.
@@ -245,9 +281,9 @@ class Reader:
             margins = self.margins(pixels, labels, form=form)
         near = np.abs(margins - least) < _CLEAR
         if self.view is not None and near.any():
-            with torch.inference_mode():
-                levels = torch.from_numpy(self._levels(pixels[near]))
-                exact = self.view.margins(levels, torch.from_numpy(labels[near]))
+            exact = self._view_parts(
+                pixels[near], self.view.margins, torch.from_numpy(labels[near])
+            )
             margins[near] = exact.numpy()
         return (predicted == labels) & (margins >= least)
 
@@ -294,10 +330,9 @@ class Reader:
         """
         if self.view is None:
             return _margins(self.scores(pixels, form), labels)
-        with torch.inference_mode():
-            levels = torch.from_numpy(self._levels(pixels).astype(np.float32)).to(self.device)
-            found = self.single_view.margins(levels, torch.from_numpy(labels).to(self.device))
-        return found.cpu().double().numpy()
+        view = self.single_view
+        found = self._view_parts(pixels, view.margins, torch.from_numpy(labels), dtype=np.float32)
+        return found.double().numpy()
 
     def check(self, levels: NDArray[np.uint8], match: Match = "label") -> None:
         """Refuse a classifier that the view, or its scores, do not describe.
@@ -333,14 +368,13 @@ class Reader:
             lost = [label for label in np.unique(predicted) if differ[predicted == label].all()]
             wrong = differ if differ.mean() > 0.5 or len(lost) > 1 else np.zeros(0, bool)
         else:
-            with torch.inference_mode():
-                x = torch.from_numpy(self._levels(sample).astype(np.float32)).to(self.device)
-                scores = self.single_view.scores(x)
-                winner = scores.argmax(dim=1)
-                margins = self.single_view.margins(x, winner)
-                decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
-            best = winner.cpu().numpy()
-            wrong = (best != predicted) & decided.cpu().numpy()
+            view = self.single_view
+            scores = self._view_parts(sample, view.scores, dtype=np.float32)
+            winner = scores.argmax(dim=1)
+            margins = self._view_parts(sample, view.margins, winner, dtype=np.float32)
+            decided = margins > _DECIDED * scores.abs().max().clamp_min(1)
+            best = winner.numpy()
+            wrong = (best != predicted) & decided.numpy()
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             raise ValueError(
@@ -448,12 +482,34 @@ class Reader:
         """Ask for the decision values by which a classifier predicts."""
         return self._columns(self.classifier.decision_function(self.as_input(pixels, form)))
 
-    def _levels(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
-        """Bring images to levels from 0 to 255, without rounding."""
+    def _view_parts(
+        self,
+        pixels: NDArray[Any],
+        function: Callable[..., Tensor],
+        *others: Tensor,
+        dtype: type[np.floating] = np.float64,
+    ) -> Tensor:
+        """Ask a view about images, of large ones a few at a time, to bound the memory."""
+        size = max(1, _MAX_VALUES // pixels[0].size)
+        # The view in double precision stays on the processor.
+        device = self.device if dtype is np.float32 else torch.device("cpu")
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(pixels), size):
+                part = slice(start, start + size)
+                levels = torch.from_numpy(self._levels(pixels[part], dtype)).to(device)
+                found.append(function(levels, *(other[part].to(device) for other in others)).cpu())
+        return torch.cat(found)
+
+    def _levels(
+        self, pixels: NDArray[Any], dtype: type[np.floating] = np.float64
+    ) -> NDArray[np.floating]:
+        """Bring images to levels from 0 to 255, without rounding but that of the dtype."""
         if pixels.dtype == np.uint8:
-            return pixels.astype(np.float64)
+            return pixels.astype(dtype)
         low, high = self.value_range.low, self.value_range.high
-        return (pixels.astype(np.float64) - low) * (255 / (high - low))
+        levels = (pixels.astype(np.float64) - low) * (255 / (high - low))
+        return levels.astype(dtype, copy=False)
 
     def _positions(self, predicted: Any) -> NDArray[np.int64]:
         found = np.asarray(predicted)
@@ -488,16 +544,14 @@ class Reader:
 
     def _check_values(self, sample: NDArray[np.uint8], match: Match) -> None:
         assert self.view is not None
-        with torch.inference_mode():
-            x = torch.from_numpy(self._levels(sample))
-            if match == "proba":
-                expected = self.view.log_proba(x).exp().numpy()
-                difference = float(np.abs(self.proba(sample) - expected).max())
-            else:
-                expected = self.view.features(x).numpy()
-                lengths = np.linalg.norm(expected, axis=1).clip(1e-12)
-                distances = np.linalg.norm(self.features(sample) - expected, axis=1)
-                difference = float((distances / lengths).max())
+        if match == "proba":
+            expected = self._view_parts(sample, self.view.log_proba).exp().numpy()
+            difference = float(np.abs(self.proba(sample) - expected).max())
+        else:
+            expected = self._view_parts(sample, self.view.features).numpy()
+            lengths = np.linalg.norm(expected, axis=1).clip(1e-12)
+            distances = np.linalg.norm(self.features(sample) - expected, axis=1)
+            difference = float((distances / lengths).max())
         if difference > _SAME:
             raise ValueError(
                 f"what is computed of {self._name} and its own {match} differ by up to "

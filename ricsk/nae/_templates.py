@@ -67,24 +67,30 @@ class ClassTemplates:
 
     Attributes
     ----------
-    levels : dict of int to ndarray of shape (height, width, channels), uint8
-        Templates by class, as positions in the classifier's `classes_`; last used, last listed.
+    levels : dict of (int, int, int, int) to ndarray of shape (height, width, channels), uint8
+        Templates by class, as positions in the classifier's `classes_`, and shape; last used, last
+        listed.
 
     Examples
     --------
     >>> import numpy as np
     >>> from ricsk.nae import ClassTemplates
     >>> templates = ClassTemplates()
-    >>> made = templates.get([1, 0, 1], lambda label: np.full((8, 8, 3), label, np.uint8))
+    >>> def make(label):
+    ...     return np.full((8, 8, 3), label, np.uint8)
+    >>> made = templates.get([1, 0, 1], (8, 8, 3), make)
     >>> made.shape, sorted(templates.levels)
-    ((3, 8, 8, 3), [0, 1])
+    ((3, 8, 8, 3), [(0, 8, 8, 3), (1, 8, 8, 3)])
     """
 
     max_bytes: int = 1 << 26
-    levels: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    levels: dict[tuple[int, int, int, int], NDArray[np.uint8]] = field(default_factory=dict)
 
     def get(
-        self, labels: NDArray[np.int64] | list[int], make: Callable[[int], NDArray[np.uint8]]
+        self,
+        labels: NDArray[np.int64] | list[int],
+        shape: ImageShape,
+        make: Callable[[int], NDArray[np.uint8]],
     ) -> NDArray[np.uint8]:
         """Return the templates of images' classes, and make those that are missing.
 
@@ -92,6 +98,8 @@ class ClassTemplates:
         ----------
         labels : sequence of int, of shape (n,)
             Positions in the classifier's `classes_`.
+        shape : (int, int, int)
+            Height, width and channels.
         make : callable
             Makes the template of a class.
 
@@ -101,15 +109,20 @@ class ClassTemplates:
         """
         classes, which = np.unique(np.asarray(labels), return_inverse=True)
         with _LOCK:
-            return np.stack([self._get(int(label), make) for label in classes])[which]
+            found = [self._get(int(label), shape, make) for label in classes]
+        return found[0][np.newaxis] if len(which) == 1 else np.stack(found)[which]
 
-    def _get(self, label: int, make: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        found = self.levels.pop(label, None)
+    def _get(
+        self, label: int, shape: ImageShape, make: Callable[[int], NDArray[np.uint8]]
+    ) -> NDArray[np.uint8]:
+        found = self.levels.get((label, *shape))
         if found is None:
             found = make(label)
-        self.levels[label] = found
-        while len(self.levels) * found.nbytes > self.max_bytes and len(self.levels) > 1:
-            del self.levels[next(iter(self.levels))]
+        self.levels.pop((label, *shape), None)
+        self.levels[label, *shape] = found
+        n_bytes = sum(template.nbytes for template in self.levels.values())
+        while n_bytes > self.max_bytes and len(self.levels) > 1:
+            n_bytes -= self.levels.pop(next(iter(self.levels))).nbytes
         return found
 
 
@@ -179,7 +192,8 @@ def round_through(x: Tensor) -> Tensor:
     Tensor
         Of the same shape.
     """
-    return x + (x.round() - x).detach()
+    fixed = x.detach()
+    return x + fixed.round().sub_(fixed)
 
 
 def _descend(
@@ -207,8 +221,7 @@ def _descend(
         # Each step draws anew, so that these are margins of ciphertexts not seen before.
         if len(recent) == recent.maxlen and min(recent) >= surplus * kappa:
             break
-        (gradient,) = torch.autograd.grad(margins.mean(), x)
-        x = move(gradient)
+        x = move(*torch.autograd.grad(margins.mean(), x))
     return (255 * x.detach()).round().cpu().numpy().astype(np.uint8)
 
 
@@ -224,7 +237,8 @@ def _move_all(start: Tensor) -> Move:
     def move(gradient: Tensor) -> Tensor:
         x.grad = gradient
         adam.step()
-        return x.clamp_(0, 1).clone()
+        x.grad = None  # which takes as much memory as the template
+        return x.clamp_(0, 1).detach()
 
     return move
 

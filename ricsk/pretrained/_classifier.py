@@ -523,7 +523,7 @@ class _GivenLevels(nn.Module):
         self.shift = (low - own_low) / (own_high - own_low)
 
     def forward(self, levels: Tensor) -> Tensor:
-        return self.graph(levels * self.scale + self.shift)
+        return self.graph((levels * self.scale).add_(self.shift))
 
 
 register_view(PretrainedClassifier, _GivenLevels)

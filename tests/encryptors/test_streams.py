@@ -41,7 +41,7 @@ NETWORK = FrozenEstimator(
 
 # How images and keys are given, when templates are made, where all is computed, and what is shown:
 # none of it changes a ciphertext.
-NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "verbose"}
+NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "n_jobs", "verbose"}
 
 
 class Setting(NamedTuple):

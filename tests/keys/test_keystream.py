@@ -191,3 +191,28 @@ def test_keystream_repr_shows_purpose_and_position():
     source = stream()
     source.random(2)
     assert repr(source) == "Keystream(purpose='test', position=16)"
+
+
+def test_long_draws_in_parts_are_what_they_are_at_once(monkeypatch):
+    def draw():
+        drawn = stream()
+        return [
+            drawn.uint8(1000),
+            drawn.integers(4288, 1000),
+            drawn.permutation(1000),
+            drawn.permutations(5, 300),
+            drawn.random(70),
+            drawn.bytes(3),
+        ]
+
+    expected = draw()
+    monkeypatch.setattr("ricsk.keys._keystream._CHUNK", 56)
+    for found, wanted in zip(draw(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_equal_words_are_found_across_parts(monkeypatch):
+    monkeypatch.setattr("ricsk.keys._keystream._CHUNK", 16)
+    words = [[*range(40), 39], [*range(41)]]
+    scripted = Scripted(itertools.chain(*words), 8)
+    assert scripted.permutation(41).tolist() == list(range(41))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from abc import abstractmethod
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._callers import find_caller
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.exceptions import SmallKeySpaceWarning
@@ -25,8 +25,6 @@ __all__ = ["PixelMapEncryptor"]
 _MIN_BITS = 112
 # To how many values padding may enlarge images in what is loaded, unless to four times as many.
 MAX_PADDED_VALUES = 2**24
-# What may lie between a user's line and a warning.
-_INNER_PACKAGES = ("ricsk", "sklearn", "joblib")
 
 
 class PixelMapEncryptor(KeyedEncryptor):
@@ -52,7 +50,7 @@ class PixelMapEncryptor(KeyedEncryptor):
         **KeyedEncryptor._state_constraints,
         "scheme_": [dict],
     }
-    _derived = frozenset({"_pixel_map"})
+    _derived = KeyedEncryptor._derived | {"_pixel_map"}
     _scheme_type: ClassVar[type[PixelMapScheme]]
 
     scheme_: PixelMapScheme
@@ -108,20 +106,31 @@ class PixelMapEncryptor(KeyedEncryptor):
         super()._fit_scheme(batch, y)
         self.scheme_ = self._make_scheme(batch.shape)
         self.ciphertext_shape_ = self.scheme_.ciphertext_shape
+        self._warn_of_few_keys()
+
+    def _warn_of_few_keys(self) -> None:
         bits = self.scheme_.count_bits()
         if bits < _MIN_BITS:
             warnings.warn(
                 f"{type(self).__name__} has only 2^{bits:.1f} different keys for images of "
-                f"{describe(batch.shape)}; below 2^{_MIN_BITS} an adversary is expected to be able "
-                "to try them all. Use smaller blocks, more steps or larger images.",
+                f"{describe(self.scheme_.image_shape)}; below 2^{_MIN_BITS} an adversary is "
+                "expected to be able to try them all. Use smaller blocks, more steps or larger "
+                "images.",
                 SmallKeySpaceWarning,
-                stacklevel=_find_caller(),
+                stacklevel=find_caller(),
             )
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         # Stored as plain values, a scheme needs no trust, and may get more options.
         return {**state, "scheme_": asdict(self.scheme_)} if "scheme_" in state else state
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        self.scheme_ = replace(self.scheme_, image_shape=self.image_shape_in_)
+        self._warn_of_few_keys()
+
+    def _find_ciphertext_shape(self, shape: ImageShape) -> ImageShape:
+        return replace(self.scheme_, image_shape=shape).ciphertext_shape
 
     def _check_state(self) -> None:
         super()._check_state()
@@ -144,13 +153,16 @@ class PixelMapEncryptor(KeyedEncryptor):
         return options
 
     def _restore(self) -> None:
-        self.scheme_ = self._scheme_type(**vars(self)["scheme_"])
+        if not isinstance(stored := vars(self)["scheme_"], dict):
+            super()._restore()  # of a copy for another size, not of what was stored
+            return
+        self.scheme_ = self._scheme_type(**stored)
         if self.scheme_.count_bits() == 0:
             warnings.warn(
                 f"the {type(self).__name__} that is loaded does the same with every key: it hides "
                 "nothing. Use it for nothing that is secret.",
                 SmallKeySpaceWarning,
-                stacklevel=_find_caller(),
+                stacklevel=find_caller(),
             )
         super()._restore()
 
@@ -190,11 +202,3 @@ def _read_shape(image_shape: tuple[int, ...]) -> ImageShape:
     """Read a shape as that of flattened images is read."""
     one = np.broadcast_to(np.uint8(0), (1, math.prod(image_shape)))
     return check_images(one, image_shape=image_shape).shape
-
-
-def _find_caller() -> int:
-    """Find the `stacklevel` of the user's line, which a search or pipeline may be far away from."""
-    level, frame = 0, inspect.currentframe()
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER_PACKAGES:
-        level, frame = level + 1, frame.f_back
-    return level

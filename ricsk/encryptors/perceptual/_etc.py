@@ -409,6 +409,12 @@ class EtCEncryptor(PixelMapEncryptor):
             )
         return int(self.sub_block_size)
 
+    def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
+        height, width, channels = ciphertext_shape
+        if self.scheme_.splits_colours and height % 3 == 0:
+            return height // 3, width, 3
+        return height, width, channels
+
     def _to_parameters(self, options: dict[str, Any]) -> dict[str, Any]:
         whole = options["sub_block_size"] == options["block_size"]
         return options | {"sub_block_size": None if whole else options["sub_block_size"]}

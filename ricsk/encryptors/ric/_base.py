@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.exceptions import TargetNotReachedError
-from ricsk.images import ImageBatch, ImageForm
+from ricsk.images import ImageBatch, ImageForm, find_positions
 
 __all__ = ["MaskingEncryptor", "name_images"]
 
@@ -93,4 +93,5 @@ class MaskingEncryptor(KeyedEncryptor, GuidedEncryptor):
 
 def name_images(indices: NDArray[np.int64]) -> str:
     """Name images of a batch, the first ten of them."""
-    return f"X[{', '.join(map(str, indices[:10]))}{', ...' * (len(indices) > 10)}]"
+    first = ", ".join(map(str, find_positions(indices[:10])))
+    return f"X[{first}{', ...' * (len(indices) > 10)}]"

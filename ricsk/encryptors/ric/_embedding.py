@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 __all__ = ["embed", "extract", "fits"]
 
+# Numbers that are computed with at a time, to bound the memory.
+_PART = 1 << 19
+
 
 def fits(n_values: int, n_bytes: int) -> bool:
     """Say whether an image of `n_values` can carry `n_bytes`: it needs a value for each bit.
@@ -25,7 +28,7 @@ def fits(n_values: int, n_bytes: int) -> bool:
 
 
 def embed(
-    exact: NDArray[np.float64], payload: NDArray[np.uint8], places: NDArray[np.int64]
+    exact: NDArray[np.float64], payload: NDArray[np.uint8], places: NDArray[np.integer]
 ) -> NDArray[np.uint8]:
     """Round images to 8 bits so that they carry some bytes.
 
@@ -54,7 +57,8 @@ def embed(
     >>> np.unique(marked).tolist(), int((marked != 128).sum()) <= 19
     ([128, 129], True)
     """
-    result = np.rint(exact).astype(np.uint8)
+    result = np.empty(exact.shape, np.uint8)
+    np.rint(exact, out=result, casting="unsafe")
     n_bits, groups = _layout(exact.shape[1], payload.shape[1], places)
     bits = np.unpackbits(payload, axis=1)
     bits = np.pad(bits, ((0, 0), (0, len(groups) * n_bits - bits.shape[1])))
@@ -70,7 +74,7 @@ def embed(
 
 
 def extract(
-    values: NDArray[np.uint8], n_bytes: int, places: NDArray[np.int64]
+    values: NDArray[np.uint8], n_bytes: int, places: NDArray[np.integer]
 ) -> NDArray[np.uint8]:
     """Read the bytes back that `embed` wrote.
 
@@ -93,8 +97,8 @@ def extract(
 
 
 def _layout(
-    n_values: int, n_bytes: int, places: NDArray[np.int64]
-) -> tuple[int, NDArray[np.int64]]:
+    n_values: int, n_bytes: int, places: NDArray[np.integer]
+) -> tuple[int, NDArray[np.integer]]:
     """Choose the largest groups that hold all bits: bits per group, and (n_groups, size) places."""
     n_bits = 1
     while -(-8 * n_bytes // (n_bits + 1)) * (2 ** (n_bits + 1) - 1) <= n_values:
@@ -103,7 +107,12 @@ def _layout(
     return n_bits, places[: n_groups * size].reshape(n_groups, size)
 
 
-def _syndromes(values: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _syndromes(values: NDArray[np.uint8], groups: NDArray[np.integer]) -> NDArray[np.int64]:
     """XOR the numbers, from 1, of the values in each group whose lowest bit is set."""
-    numbers = (values[:, groups] & 1) * np.arange(1, groups.shape[1] + 1)
-    return np.bitwise_xor.reduce(numbers, axis=2)
+    found = np.zeros((len(values), len(groups)), np.int64)
+    step = max(1, _PART // max(1, found.size))
+    for start in range(0, groups.shape[1], step):
+        part = groups[:, start : start + step]
+        numbers = (values[:, part] & 1) * np.arange(start + 1, start + 1 + part.shape[1])
+        found ^= np.bitwise_xor.reduce(numbers, axis=2)
+    return found

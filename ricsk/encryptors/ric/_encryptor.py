@@ -7,13 +7,14 @@ import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ricsk._callers import find_caller
 from ricsk._docs import (
     FITTED,
     FLATTEN,
@@ -21,11 +22,12 @@ from ricsk._docs import (
     IMAGE_SHAPE,
     KEY,
     KEY_IN_USE,
+    N_JOBS,
     VALUE_RANGE,
     fill_in,
 )
 from ricsk._frozen import is_frozen
-from ricsk.base import EncryptorTags
+from ricsk.base import EncryptorTags, Task
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._header import (
     HEADER_BYTES,
@@ -60,6 +62,7 @@ _LARGE_ALPHA = 0.95
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
@@ -121,6 +124,7 @@ class RICEncryptor(MaskingEncryptor):
         Encoder and decoder are trained and computed there, too.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
+    {n_jobs}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of training, templates, and the
         images that are encrypted.
@@ -252,6 +256,7 @@ class RICEncryptor(MaskingEncryptor):
         flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -269,6 +274,7 @@ class RICEncryptor(MaskingEncryptor):
         self.flatten = flatten
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @classmethod
@@ -304,18 +310,19 @@ class RICEncryptor(MaskingEncryptor):
                 f"{8 * HEADER_BYTES} values. Use larger images, or give the classifier without "
                 "FrozenEstimator, to be fitted on enlarged ones."
             )
-        self.ciphertext_shape_ = _enlarge_shape(batch.shape, self.scale_)
+        self.ciphertext_shape_ = self._find_ciphertext_shape(batch.shape)
         batch = self._enlarge(batch)
         self._fit_classifier(batch, y, device=self.device)
         levels = self.value_range_.to_uint8(batch.pixels)
         self._reader.check(levels)
-        self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels))
+        others = [self.value_range_.to_uint8(other.pixels) for other in batch.others]
+        self.kappa_ = self._choose_kappa(self.kappa, self._examine(levels, *others))
         self.network_weights_ = read_pretrained() if self.weights else self._train(levels)
         self.context_ = self._encode_settings()
         self._networks = self._make_networks()
         self.templates_ = ClassTemplates()
         if self.templates == "eager":
-            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+            self._make_templates(np.arange(len(self.classes_)))
 
     def _encode_settings(self) -> bytes:
         """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
@@ -329,6 +336,22 @@ class RICEncryptor(MaskingEncryptor):
             nonce=self.nonce_,
             network=hashlib.sha256(self.network_weights_).digest(),
         )
+
+    def _find_ciphertext_shape(self, shape: ImageShape) -> ImageShape:
+        return _enlarge_shape(shape, self.scale_)
+
+    def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
+        height, width, channels = ciphertext_shape
+        return height // self.scale_, width // self.scale_, channels
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        if find_scale(self.image_shape_in_) > self.scale_:
+            raise ValueError(
+                f"images of {describe(self.image_shape_in_)} are too small to carry a nonce, which "
+                f"needs {8 * HEADER_BYTES} values. Use larger images."
+            )
+        super()._adapt_to_shape(original)
+        self.context_ = self._encode_settings()
 
     def _check_state(self) -> None:
         super()._check_state()
@@ -374,6 +397,13 @@ class RICEncryptor(MaskingEncryptor):
         self._mixing = Mixing(key, context, self._networks, self.alpha_)
         self._header = Header(key, context, self.ciphertext_shape_, len(self.classes_))
 
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        if task == "encrypt":
+            self._prepare_templates(self._enlarge(batch))
+        else:
+            recipe = self._header.read(self._read_levels(batch.pixels))
+            self._make_templates(recipe.labels[recipe.known])
+
     def _make_template(self, label: int) -> NDArray[np.uint8]:
         if self.classifier_ is None:
             raise ValueError(
@@ -396,7 +426,7 @@ class RICEncryptor(MaskingEncryptor):
     def _hide(
         self, levels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        templates = self.templates_.get(labels, self._make_template)
+        templates = self._get_templates(labels)
         prepared, coded = self._mixing.prepare(levels)
         result = np.empty(levels.shape, np.uint8)
         kept = np.zeros(len(levels), bool)
@@ -414,7 +444,7 @@ class RICEncryptor(MaskingEncryptor):
         return result, kept
 
     def _make_nonce(
-        self, image: NDArray[np.int64], template: NDArray[np.uint8], label: int, attempt: int
+        self, image: NDArray[np.int16], template: NDArray[np.uint8], label: int, attempt: int
     ) -> bytes:
         if self.nonce_ == "random":
             return fresh_bytes(NONCE_BYTES)
@@ -479,7 +509,7 @@ class RICEncryptor(MaskingEncryptor):
                 f"the key {self.key_.key_id} and these settings, or changed since: what comes back "
                 "is noise. Decrypt with the encryptor that encrypted, or a copy of it.",
                 WrongKeyWarning,
-                stacklevel=3,
+                stacklevel=find_caller(),
             )
         return super()._decrypt(pixels)[:, :: self.scale_, :: self.scale_]
 
@@ -489,7 +519,7 @@ class RICEncryptor(MaskingEncryptor):
         masks = np.full(levels.shape, 128, np.uint8)
         labels = recipe.labels[recipe.known]
         if len(labels):
-            templates = self.templates_.get(labels, self._make_template)
+            templates = self._get_templates(labels)
             masks[recipe.known] = templates
             differ = fingerprint(templates) != recipe.fingerprints[recipe.known]
             self._warn_of_templates(np.unique(labels[differ]))
@@ -503,7 +533,7 @@ class RICEncryptor(MaskingEncryptor):
                 "those that images were encrypted with: on another machine they come out "
                 "otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
                 "was stored after it had encrypted, or after fit with templates='eager'.",
-                stacklevel=3,
+                stacklevel=find_caller(),
             )
 
 

@@ -140,7 +140,8 @@ class Header:
         self.key = key
         self.settings = settings
         self.n_classes = n_classes
-        self.places = key.keystream("ric/places", settings).permutation(int(np.prod(image_shape)))
+        places = key.keystream("ric/places", settings).permutation(int(np.prod(image_shape)))
+        self.places = places.astype(np.uint32) if len(places) < 1 << 32 else places
 
     def derive_nonce(
         self, image: NDArray[np.int64], template: NDArray[np.uint8], label: int, attempt: int

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ricsk.encryptors.ric._networks import Networks
-from ricsk.keys import SecretKey
+from ricsk.keys import Keystream, SecretKey
 from ricsk.nae import Draw, round_through
 
 __all__ = ["MAX_ALPHA", "Mixing", "draw_mixture", "guard_band"]
@@ -36,6 +36,8 @@ MAX_ALPHA = 0.98
 
 _STEPS = 16
 _ONE = 1 << 16
+# Values that are computed on at a time.
+_PART = 1 << 19
 
 
 def guard_band(alpha: float) -> int:
@@ -77,8 +79,8 @@ def draw_mixture(alpha: float) -> Draw:
     """
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        u = 255 * torch.rand((n, *template.shape), generator=generator).to(template.device)
-        return round_through((1 - alpha) * u + alpha * round_through(template))
+        u = torch.rand((n, *template.shape), generator=generator).mul_(255).to(template.device)
+        return round_through(u.mul_(1 - alpha) + alpha * round_through(template))
 
     return draw
 
@@ -109,7 +111,7 @@ class Mixing:
         self.guard = guard_band(alpha)
         self.n_values = _STEPS * (256 + 2 * self.guard)
 
-    def prepare(self, levels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def prepare(self, levels: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
         """Encode images, but those that come back better without encoder and decoder.
 
         The networks know how images look. Of those that look otherwise, such as noise, they can
@@ -122,30 +124,31 @@ class Mixing:
 
         Returns
         -------
-        prepared : ndarray of the same shape, int64
+        prepared : ndarray of the same shape, int16
             What to hide, in sixteenths of a level.
         coded : ndarray of shape (n,), bool
             Which images were encoded.
         """
-        encoded = self.networks.encode(levels)
+        encoded = np.rint(255 * _STEPS * self.networks.encode(levels)).astype(np.int16)
         # As large as that of rounding, and the same for every image.
-        noise = np.random.default_rng(0).uniform(-0.5, 0.5, levels.shape[1:])
-        noise *= (256 + 2 * self.guard) / 255**2 / (1 - self.alpha)
-        decoded = self.networks.decode((encoded + noise).astype(np.float32), self.alpha)
-        errors = np.square(decoded - levels / 255).mean(axis=(1, 2, 3))
+        noise = np.random.default_rng(0).random(levels.shape[1:], np.float32) - np.float32(0.5)
+        noise *= np.float32((256 + 2 * self.guard) / 255**2 / (1 - self.alpha))
+        decoded = self.networks.decode(encoded / np.float32(255 * _STEPS) + noise, self.alpha)
+        decoded -= levels / np.float32(255)
+        errors = np.square(decoded, out=decoded).mean(axis=(1, 2, 3))
         coded = errors < np.square(noise).mean()
-        prepared = _STEPS * levels.astype(np.int64)
-        prepared[coded] = np.rint(255 * _STEPS * encoded[coded])
+        prepared = _STEPS * levels.astype(np.int16)
+        prepared[coded] = encoded[coded]
         return prepared, coded
 
     def hide(
-        self, prepared: NDArray[np.int64], masks: NDArray[np.uint8], nonces: Sequence[bytes]
+        self, prepared: NDArray[np.int16], masks: NDArray[np.uint8], nonces: Sequence[bytes]
     ) -> NDArray[np.float64]:
         """Hide images under pads and masks.
 
         Parameters
         ----------
-        prepared : ndarray of shape (n, height, width, channels), int64
+        prepared : ndarray of shape (n, height, width, channels), int16
             Images, as `prepare` made them.
         masks : ndarray of the same shape, uint8
             Masks.
@@ -157,11 +160,17 @@ class Mixing:
         ndarray of the same shape, float64
             Levels on 0..255, before rounding.
         """
-        pads = self._draw_pads(nonces, masks.shape[1:])
-        u = (prepared + _STEPS * self.guard + pads) % self.n_values
+        exact = np.empty(prepared.shape)
         weight = _weight(self.alpha)
-        mixed = (_ONE - weight) * 255 * u + weight * self.n_values * masks.astype(np.int64)
-        return mixed / (_ONE * self.n_values)
+        for values, image, mask, nonce in zip(exact, prepared, masks, nonces, strict=True):
+            pad = self._open_pad(nonce)
+            for part in _split(values.size):
+                v = image.reshape(-1)[part].astype(np.int64) + _STEPS * self.guard
+                u = (v + pad.integers(self.n_values, v.size)) % self.n_values
+                z = mask.reshape(-1)[part].astype(np.int64)
+                mixed = (_ONE - weight) * 255 * u + weight * self.n_values * z
+                values.reshape(-1)[part] = mixed / (_ONE * self.n_values)
+        return exact
 
     def reveal(
         self,
@@ -187,17 +196,26 @@ class Mixing:
             Levels on 0..255 and a little beyond, before rounding.
         """
         weight = _weight(self.alpha)
-        mixed = _ONE * levels.astype(np.int64) - weight * masks.astype(np.int64)
-        u = mixed * self.n_values / (255 * (_ONE - weight))
-        padded = (u - self._draw_pads(nonces, levels.shape[1:])) % self.n_values
-        v = (padded / _STEPS - self.guard).astype(np.float32)
+        hidden = np.empty(levels.shape, np.float32)
+        for values, level, mask, nonce in zip(hidden, levels, masks, nonces, strict=True):
+            pad = self._open_pad(nonce)
+            for part in _split(values.size):
+                y = level.reshape(-1)[part].astype(np.int64)
+                z = mask.reshape(-1)[part].astype(np.int64)
+                u = (_ONE * y - weight * z) * self.n_values / (255 * (_ONE - weight))
+                padded = (u - pad.integers(self.n_values, y.size)) % self.n_values
+                values.reshape(-1)[part] = padded / _STEPS - self.guard
         if coded.any():
-            v[coded] = 255 * self.networks.decode(v[coded] / np.float32(255), self.alpha)
-        return v
+            hidden[coded] = 255 * self.networks.decode(hidden[coded] / np.float32(255), self.alpha)
+        return hidden
 
-    def _draw_pads(self, nonces: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.int64]:
-        streams = (self.key.keystream("ric/pad", self.settings + nonce) for nonce in nonces)
-        return np.stack([stream.integers(self.n_values, shape) for stream in streams])
+    def _open_pad(self, nonce: bytes) -> Keystream:
+        return self.key.keystream("ric/pad", self.settings + nonce)
+
+
+def _split(n: int) -> list[slice]:
+    """Split so many values into parts, to bound the memory."""
+    return [slice(start, start + _PART) for start in range(0, n, _PART)]
 
 
 def _weight(alpha: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, N_JOBS, VALUE_RANGE, fill_in
 from ricsk.encryptors.ric._base import MaskingEncryptor, name_images
 from ricsk.encryptors.ric._published_training import train
 from ricsk.images import ImageBatch, ImageForm
@@ -35,6 +35,7 @@ _QUERY_KAPPA = 0.1
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
 )
@@ -76,6 +77,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
         name. Images are encrypted and decrypted on the processor in float64.
     random_state : int, RandomState or None
         Of the training. Nothing secret is drawn from it.
+    {n_jobs}
     verbose : int, default=0
         Whether to show progress on the standard error stream.
 
@@ -162,6 +164,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
         flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.key = key
@@ -177,6 +180,7 @@ class PublishedRICEncryptor(MaskingEncryptor):
         self.flatten = flatten
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
@@ -255,6 +259,10 @@ class PublishedRICEncryptor(MaskingEncryptor):
     def _restore(self) -> None:
         self._restore_network()
         super()._restore()
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self.passes_ = {}
 
     def _derive_from_key(self) -> None:
         # Those of the key that they were found for are made again; another one needs its own.

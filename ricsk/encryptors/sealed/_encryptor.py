@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,13 +24,14 @@ from ricsk._docs import (
     IMAGE_SHAPE,
     KEY,
     KEY_IN_USE,
+    N_JOBS,
     VALUE_RANGE,
     fill_in,
 )
 from ricsk._frozen import is_frozen
-from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.base import EncryptorTags, KeyedEncryptor, Task
 from ricsk.codecs import LOSSLESS, compress
-from ricsk.encryptors._guided import GuidedEncryptor
+from ricsk.encryptors._guided import GuidedEncryptor, spread_indices
 from ricsk.encryptors.sealed._format import (
     NONCE_BYTES,
     OVERHEAD,
@@ -47,7 +49,15 @@ from ricsk.encryptors.sealed._unseal import (
     to_levels,
 )
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
-from ricsk.images import ImageBatch, ImageForm, ImageShape, describe
+from ricsk.images import (
+    ImageBatch,
+    ImageForm,
+    ImageShape,
+    describe,
+    group_by_size,
+    numbered,
+    restore_order,
+)
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
 
@@ -72,6 +82,7 @@ Compressed = tuple[str, bytes]
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     device=GUIDED_DEVICE,
     key_in_use=KEY_IN_USE,
     fitted=FITTED,
@@ -142,6 +153,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     {image_shape}
     {value_range}
     {flatten}
+    {n_jobs}
     {device}
     verbose : int, default=0
         Whether to show progress on the standard error stream: of templates, and of the images
@@ -244,6 +256,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
+        n_jobs: int | None = None,
         device: str = "auto",
         verbose: int = 0,
     ) -> None:
@@ -261,6 +274,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
+        self.n_jobs = n_jobs
         self.device = device
         self.verbose = verbose
 
@@ -270,16 +284,16 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.match_, self.appearance_ = self.match, self.appearance
         self.codec_, self.nonce_ = self.codec, self.nonce
         self.tolerance_ = TOLERANCES[self.match] if self.tolerance is None else self.tolerance
-        # Spread over all, because images are often sorted by class.
-        n_sample = min(len(batch.pixels), _MAX_SAMPLE)
-        chosen = np.linspace(0, len(batch.pixels) - 1, n_sample).astype(int)
-        levels = self.value_range_.to_uint8(batch.pixels[chosen])
-        sizes = [len(compress(image, self.codec_)[1]) for image in levels]
-        self.scale_, self.bit_planes_ = self._choose_room(max(sizes), batch.shape)
-        height, width, channels = batch.shape
-        self.ciphertext_shape_ = (height * self.scale_, width * self.scale_, channels)
-        self._refuse_if_none_fits(levels, sizes)
-        enlarged = ImageBatch(self._enlarge(batch.pixels), batch.ndim, batch.dtype)
+        samples = [self._sample(part) for part in (batch, *batch.others)]
+        sizes = [[len(compress(image, self.codec_)[1]) for image in levels] for levels in samples]
+        rooms = [
+            self._choose_room(max(part), levels.shape[1:])
+            for part, levels in zip(sizes, samples, strict=True)
+        ]
+        self.scale_, self.bit_planes_ = (max(column) for column in zip(*rooms, strict=True))
+        self.ciphertext_shape_ = self._find_ciphertext_shape(batch.shape)
+        self._refuse_if_none_fits(samples, sizes)
+        enlarged = replace(batch, pixels=self._enlarge(batch.pixels))
         self._fit_classifier(enlarged, y, self.feature_layer, self.device)
         if self._reader.view is None and self.match_ != "label":
             raise ValueError(
@@ -287,15 +301,32 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
                 f"{self.classifier_!r} is not. Take one of ricsk.nae.view_classifier's, or "
                 "match='label'."
             )
-        sample = self._enlarge(levels)
-        self._reader.check(sample, self.match_)
-        self.kappa_ = self._choose_kappa(self.kappa, self._examine(sample))
+        enlarged_samples = [self._enlarge(levels) for levels in samples]
+        self._reader.check(enlarged_samples[0], self.match_)
+        self.kappa_ = self._choose_kappa(self.kappa, self._examine(*enlarged_samples))
         self.context_ = self._encode_settings()
         self.templates_ = ClassTemplates()
         if self.templates == "eager":
-            self.templates_.get(np.arange(len(self.classes_)), self._make_template)
+            self._make_templates(np.arange(len(self.classes_)))
 
-    def _choose_room(self, largest: int, shape: ImageShape) -> tuple[int, int]:
+    def _sample(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        """Take some images, spread over all, because images are often sorted by class."""
+        chosen = spread_indices(len(batch.pixels), _MAX_SAMPLE)
+        return self.value_range_.to_uint8(batch.pixels[chosen])
+
+    def _find_ciphertext_shape(self, shape: ImageShape) -> ImageShape:
+        height, width, channels = shape
+        return height * self.scale_, width * self.scale_, channels
+
+    def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
+        height, width, channels = ciphertext_shape
+        return height // self.scale_, width // self.scale_, channels
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self.context_ = self._encode_settings()
+
+    def _choose_room(self, largest: int, shape: tuple[int, ...]) -> tuple[int, int]:
         """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
         n_values = int(np.prod(shape))
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
@@ -312,16 +343,20 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)))
         return scale, min(needed, _MAX_AUTO_PLANES)
 
-    def _refuse_if_none_fits(self, levels: NDArray[np.uint8], sizes: list[int]) -> None:
+    def _refuse_if_none_fits(
+        self, samples: list[NDArray[np.uint8]], sizes: list[list[int]]
+    ) -> None:
         """Fail in `fit` where `transform` could not seal a single one of its images.
 
-        Bit planes that were given may be meant for others, so there all planes count.
+        Bit planes that were given may be meant for others, so there all planes count. There is a
+        sample, and a list of compressed sizes, for each size of images.
         """
-        n_values = int(np.prod(self.ciphertext_shape_))
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else 7
-        room, smallest = capacity(n_values, most), min(sizes)
-        if smallest <= room:
+        values = [levels[0].size * self.scale_**2 for levels in samples]
+        rooms = [capacity(n_values, most) for n_values in values]
+        if any(min(part) <= room for part, room in zip(sizes, rooms, strict=True)):
             return
+        levels, room, smallest, n_values = samples[0], rooms[0], min(sizes[0]), values[0]
         needed = count_planes(n_values, smallest)
         remedies = [f"set bit_planes={needed}"] if needed <= 7 else []
         remedies += [
@@ -335,8 +370,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             )
         remedies.append("give images that are larger or compress better")
         raise TooLargeError(
-            f"none of {len(sizes)} images fits into {most} bit planes of "
-            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes: the smallest "
+            f"none of {sum(map(len, sizes))} images fits into {most} bit planes; of those of "
+            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes, the smallest "
             f"takes {smallest} as {self.codec_}. To seal such images, {', or '.join(remedies)}."
         )
 
@@ -357,6 +392,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             codec=self.codec_,
             nonce=self.nonce_,
         )
+
+    def _prepare(self, task: Task, batch: ImageBatch) -> None:
+        if task == "encrypt":
+            self._prepare_templates(replace(batch, pixels=self._enlarge(batch.pixels)))
 
     def _check_state(self) -> None:
         super()._check_state()
@@ -477,7 +516,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         not. After that each image is searched for, from the template.
         """
         sealed = np.empty((chunk.stop - chunk.start, *self.ciphertext_shape_), np.uint8)
-        templates = self.templates_.get(targets.labels, self._make_template)
+        templates = self._get_templates(targets.labels)
         pending = np.arange(len(sealed))
         for attempt in range(_MAX_ATTEMPTS + _MAX_SEARCHES):
             n_searched = attempt - (_MAX_ATTEMPTS if self.match_ == "label" else 0)
@@ -566,7 +605,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
         return np.stack(open_images(levels, open_image, self.key_))
 
-    def rekey(self, C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArray[Any]:
+    def rekey(self, C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
         """Seal images anew under another key, to be read as the ciphertexts are.
 
         The classifier is not asked about the plain images again, but about their ciphertexts, once
@@ -575,14 +614,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
         Parameters
         ----------
-        C : array-like
+        C : array-like, or list of array-like
             Ciphertexts under this encryptor's key.
         key : SecretKey, bytes or path
             The new key.
 
         Returns
         -------
-        ndarray
+        ndarray, or list of ndarray
             Ciphertexts under the new key, of the dtype and shape of `C`, which the classifier reads
             as it reads `C`.
 
@@ -596,7 +635,20 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             If `C` does not hold ciphertexts of the fitted shape, or `key` is not a key.
         """
         check_is_fitted(self)
-        batch = self._read_ciphertexts(C)
+        secret = SecretKey.coerce(key)
+        groups = group_by_size(C, self.ciphertext_shape_)
+        if groups is None:
+            batch = self._read_ciphertexts(C)
+            return batch.form.restore(self._rekey(batch, secret))
+        parts = self._read_ciphertext_groups(groups)
+        sealed = []
+        for part in parts:
+            with numbered(part.positions):
+                found = self._get_resized(part.shape)._rekey(part.batch, secret)
+            sealed.append(part.batch.form.restore(found))
+        return restore_order([part.positions for part in parts], sealed)
+
+    def _rekey(self, batch: ImageBatch, key: SecretKey) -> NDArray[Any]:
         levels = to_levels(batch.pixels, self.value_range_)
         images = self._open(levels)
 
@@ -604,7 +656,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             return self._goal.ask(levels[chunk], batch.form)
 
         sealed = self.with_key(key)._seal(images, ask, batch.form, "C")
-        return batch.form.restore(self.value_range_.from_uint8(sealed, batch.pixels.dtype))
+        return self.value_range_.from_uint8(sealed, batch.pixels.dtype)
 
 
 def _split(n: int, shape: ImageShape) -> Iterator[slice]:

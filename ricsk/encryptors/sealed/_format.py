@@ -123,8 +123,6 @@ class Sealer:
         self._n_bytes = self.n_values * bit_planes // 8
         # Tag and cipher cover it: no ciphertext opens in another shape, or with other planes.
         self._context = struct.pack("<4IB", *shape, self.n_values, bit_planes)
-        # One bit of each plane, beside the values to read all planes at once.
-        self._planes = (1 << np.arange(bit_planes, dtype=np.uint8))[:, np.newaxis]
         # All bits but the places of the tag, which cannot be part of what it is computed of.
         self._untagged = self._write(np.full(shape, 255, np.uint8), bytes(_TAG_BYTES))
 
@@ -283,16 +281,21 @@ class Sealer:
 
     def _read(self, pixels: NDArray[np.uint8]) -> bytes:
         """Read the low planes, the lowest first, each in the order of the values."""
-        bits = (pixels.reshape(-1) & self._planes).reshape(-1)
-        return np.packbits(bits[: 8 * self._n_bytes]).tobytes()
+        flat, bits = pixels.reshape(-1), np.empty(8 * self._n_bytes, np.bool_)
+        for plane in range(self.bit_planes):
+            part = bits[plane * self.n_values :][: self.n_values]
+            part[:] = flat[: len(part)] & (1 << plane)
+        return np.packbits(bits).tobytes()
 
     def _write(self, pixels: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
         """Write bytes into the first places of the low planes, as many as there are."""
-        bits = np.unpackbits(np.frombuffer(data, np.uint8))
+        packed, n_bits = np.frombuffer(data, np.uint8), 8 * len(data)
         result = pixels.copy()
         flat = result.reshape(-1)
-        for plane in range(min(self.bit_planes, -(-len(bits) // self.n_values))):
-            part = bits[plane * self.n_values :][: self.n_values]
+        for plane in range(min(self.bit_planes, -(-n_bits // self.n_values))):
+            first = plane * self.n_values
+            last = min(first + self.n_values, n_bits)
+            part = np.unpackbits(packed[first // 8 : -(-last // 8)])[first % 8 :][: last - first]
             places = flat[: len(part)]
             places &= 255 ^ (1 << plane)
             places |= part << plane

@@ -54,7 +54,7 @@ def draw_low_planes(bit_planes: int) -> Draw:
 
     def draw(template: Tensor, n: int, generator: torch.Generator) -> Tensor:
         high = round_through((template - (unit - 1) / 2) / unit).clamp(0, 256 // unit - 1)
-        low = torch.randint(unit, (n, *template.shape), generator=generator)
+        low = torch.randint(unit, (n, *template.shape), generator=generator, dtype=torch.uint8)
         return unit * high + low.to(template.device)
 
     return draw

@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ricsk.encryptors.sealed._format import MIN_VALUES, REFUSED, Sealer, Subkeys
 from ricsk.exceptions import NewerFormatError, NotSealedError
-from ricsk.images import ImageShape, ValueRange, as_table, check_images
+from ricsk.images import (
+    ImageShape,
+    ValueRange,
+    as_table,
+    check_images,
+    find_positions,
+    group_by_size,
+    numbered,
+    restore_order,
+)
 from ricsk.keys import SecretKey
 
 __all__ = ["Opener", "check_ciphertexts", "name_images", "open_images", "to_levels", "unseal"]
@@ -81,21 +90,21 @@ class Opener:
         return self._sealers[parameters]
 
 
-def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArray[Any]:
+def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
     """Open sealed images with nothing but the key: no fitted encryptor, no classifier.
 
     Parameters
     ----------
     C : array-like of shape (n, height, width) or (n, height, width, channels)
-        Sealed images: 8-bit values, or the floats on [0, 1] that `SealedEncryptor` makes of images
-        on [0, 1]. Floats must be levels k / 255: rounding others would hide a change from you that
-        the classifier has seen.
+        Sealed images, or a list of some of different sizes: 8-bit values, or the floats on [0, 1]
+        that `SealedEncryptor` makes of images on [0, 1]. Floats must be levels k / 255: rounding
+        others would hide a change from you that the classifier has seen.
     key : SecretKey, bytes or path
         The key that they were sealed with.
 
     Returns
     -------
-    ndarray
+    ndarray, or list of ndarray for a list of different sizes
         The images, of the dtype of `C`. Where they were so small that their ciphertexts are larger,
         they have their own size again.
 
@@ -107,8 +116,8 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
     NewerFormatError
         If one was sealed by a newer version of this package, in a way that this one cannot read.
     ValueError, TypeError
-        If `C` does not hold images, or none that could be sealed ones: flattened, of different
-        sizes, or with an alpha channel.
+        If `C` does not hold images, or none that could be sealed ones: flattened, or with an alpha
+        channel.
 
     See Also
     --------
@@ -124,6 +133,17 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
     >>> bool((unseal(C, key) == X[:3]).all())
     True
     """
+    groups = group_by_size(C)
+    if groups is None:
+        return _unseal_batch(C, SecretKey.coerce(key))
+    found, secret = [], SecretKey.coerce(key)
+    for group in groups:
+        with numbered(group.positions):
+            found.append(_unseal_batch(group.images, secret))
+    return restore_order([group.positions for group in groups], found)
+
+
+def _unseal_batch(C: ArrayLike, secret: SecretKey) -> NDArray[Any]:
     batch = check_images(check_ciphertexts(C), caller="unseal")
     if batch.ndim == 2 or int(np.prod(batch.shape)) < MIN_VALUES:
         raise ValueError(
@@ -139,7 +159,6 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> NDArra
             "values with C.astype(numpy.uint8); floats of another range need the inverse_transform "
             "of the encryptor."
         )
-    secret = SecretKey.coerce(key)
     levels = to_levels(batch.pixels, _UNIT_RANGE)
     images = open_images(levels, Opener(secret).open, secret)
     if len({image.shape for image in images}) > 1:
@@ -170,11 +189,6 @@ def check_ciphertexts(C: ArrayLike, shape: ImageShape | None = None) -> Any:
     ValueError
         With what is wrong, and what to do.
     """
-    if isinstance(C, list | tuple) and len(sizes := {np.shape(image) for image in C}) > 1:
-        raise ValueError(
-            f"C holds images of different shapes, {', '.join(map(str, sorted(sizes)))}. Open those "
-            "of one shape together; a ciphertext that is resized does not open."
-        )
     X = as_table(C)
     found = tuple(X.shape)
     if shape is not None:
@@ -275,7 +289,7 @@ def open_images(
             reason = _find_misreading(image, misread) or str(error)
             failed.setdefault(reason, []).append(i)
         except NewerFormatError as error:
-            raise NewerFormatError(f"C[{i}]: {error}") from None
+            raise NewerFormatError(f"{name_images([i])}: {error}") from None
     if failed:
         said = "; ".join(f"{name_images(which)}: {reason}" for reason, which in failed.items())
         n_failed = sum(map(len, failed.values()))
@@ -304,7 +318,7 @@ def name_images(which: Any, name: str = "C") -> str:
     >>> name_images([2, 5])
     'C[2], C[5]'
     """
-    named = ", ".join(f"{name}[{i}]" for i in which[:_MAX_NAMED])
+    named = ", ".join(f"{name}[{i}]" for i in find_positions(which[:_MAX_NAMED]))
     return named + ", ..." * (len(which) > _MAX_NAMED)
 
 

@@ -13,13 +13,13 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch.utils.data import TensorDataset
 
-from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, VALUE_RANGE, VERBOSE, fill_in
+from ricsk._docs import DEVICE, FITTED, FLATTEN, IMAGE_SHAPE, N_JOBS, VALUE_RANGE, VERBOSE, fill_in
 from ricsk._state import check_values, explain_restoring
 from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags
 from ricsk.encryptors._guided import GuidedEncryptor
 from ricsk.encryptors.transformation._training import train
-from ricsk.images import ImageBatch
+from ricsk.images import ImageBatch, describe
 from ricsk.nn import from_pixels, to_pixels, to_tensor
 from ricsk.nn.transformation import TransformationUNet
 from ricsk.nn.vgg_features import load_features
@@ -35,6 +35,7 @@ _CHUNK_VALUES = 1 << 16
     image_shape=IMAGE_SHAPE,
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
+    n_jobs=N_JOBS,
     fitted=FITTED,
     device=DEVICE,
     verbose=VERBOSE,
@@ -103,6 +104,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
     random_state : int, RandomState or None
         Of the training. An int gives the same network every time, on one machine. None gives
         another one every time.
+    {n_jobs}
     {verbose}
 
     Attributes
@@ -192,6 +194,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         flatten: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.classifier = classifier
@@ -209,6 +212,7 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
         self.flatten = flatten
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     @classmethod
@@ -315,6 +319,16 @@ class TransformationNetworkEncryptor(GuidedEncryptor):
             for chunk in levels.split(max(1, _CHUNK_VALUES // self.n_features_in_)):
                 protected.append(to_pixels(self._network(from_pixels(chunk.double() / 255))))
         return values.from_uint8(torch.cat(protected).numpy(), batch.pixels.dtype)
+
+    def _adapt_to_shape(self, original: Self) -> None:
+        super()._adapt_to_shape(original)
+        self._network = original._network
+        channels = self.network_config_["n_channels"]
+        if self.image_shape_in_[2] != channels:
+            raise ValueError(
+                f"the network was trained on images with {channels} channels, and takes no images "
+                f"of {describe(self.image_shape_in_)}. Convert them, or fit on images like these."
+            )
 
     def _why_not_recoverable(self) -> str | None:
         return (
