@@ -79,6 +79,7 @@ _ROOMS = (
     "cloud",
     "datasets",
     "exceptions",
+    "files",
     "images",
     "metrics",
     "nae",
