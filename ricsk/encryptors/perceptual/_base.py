@@ -104,7 +104,7 @@ class PixelMapEncryptor(KeyedEncryptor):
 
     def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
         super()._learn(X, y)
-        # What is loaded waits for its first image, but transform changes nothing of what was fitted.
+        # What is loaded waits for its first image. After fit, transform changes nothing more.
         self._pixel_map = self.scheme_.make_map(self.key_)
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
