@@ -261,10 +261,13 @@ class Goal:
     ) -> NDArray[np.float64]:
         found = self._read_values(levels, targets.labels, form)
         if self.match == "proba":
-            wanted = torch.from_numpy(targets.values)
+            # A classifier's own arrays may have any strides.
+            found, wanted = map(
+                torch.from_numpy, map(np.ascontiguousarray, (found, targets.values))
+            )
             pair = [
                 group_small(proba.clamp_min(1e-300).log(), wanted).exp()
-                for proba in (torch.from_numpy(found), wanted)
+                for proba in (found, wanted)
             ]
             return ((pair[0] - pair[1]).abs().sum(dim=1) / 2).numpy()
         lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(targets.values, axis=1)
