@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from ricsk._atomic import write_whole
+from ricsk._atomic import open_whole, write_whole
 
 
 @pytest.fixture(params=[0o022, 0o077])
@@ -89,3 +89,62 @@ def test_what_is_no_place_for_a_file_is_refused(tmp_path):
     with pytest.raises(FileExistsError, match="is not a file"):
         write_whole(tmp_path / "pipe", b"content")
     assert os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.fixture(params=[True, False], ids=["links", "no links"])
+def links(request, monkeypatch):
+    """Whether the file system has links."""
+
+    def fail(*_):
+        raise OSError("operation not supported")
+
+    if not request.param:
+        monkeypatch.setattr(os, "link", fail)
+
+
+def test_a_file_appears_at_the_end(links, tmp_path):
+    path = tmp_path / "file"
+    with open_whole(path) as file:
+        file.write(b"content")
+        assert not path.exists()
+    assert path.read_bytes() == b"content"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_nothing_is_overwritten_unless_asked(links, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(FileExistsError, match="overwrite=True"), open_whole(path):
+        pytest.fail("opened")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write_whole(path, b"new", overwrite=False)
+    assert path.read_bytes() == b"old"
+    with open_whole(path, overwrite=True) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_file_that_comes_meanwhile_is_not_overwritten(links, tmp_path):
+    path = tmp_path / "file"
+
+    def write():
+        with open_whole(path) as file:
+            file.write(b"late")
+            path.write_bytes(b"early")
+
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write()
+    assert path.read_bytes() == b"early"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_an_error_while_writing_leaves_nothing(overwrite, tmp_path):
+    def write():
+        with open_whole(tmp_path / "file", overwrite=overwrite) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert os.listdir(tmp_path) == []

@@ -4,6 +4,7 @@ from ricsk._publish import publish
 from ricsk.codecs._jpeg import JPEGCodec
 from ricsk.codecs._lossless import LOSSLESS, compress, decompress
 from ricsk.codecs._read import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_size
+from ricsk.codecs._resize import crop_and_resize
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -11,6 +12,7 @@ __all__ = [
     "MAX_PIXELS",
     "JPEGCodec",
     "compress",
+    "crop_and_resize",
     "decompress",
     "read_image",
     "read_size",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricsk._secrets import show_value
-from ricsk.codecs import IMAGE_SUFFIXES, read_image, read_size
-from ricsk.datasets._resize import check_size, crop_and_resize
+from ricsk.codecs import IMAGE_SUFFIXES, crop_and_resize, read_image, read_size
+from ricsk.datasets._size import check_size
 
 __all__ = ["load_folder"]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import check_scalar
 
-from ricsk.datasets._resize import check_size, crop_and_resize
+from ricsk.codecs import crop_and_resize
+from ricsk.datasets._size import check_size
 
 __all__ = ["load_digits", "load_photos"]
 

@@ -37,6 +37,8 @@ __all__ = ["GuidedEncryptor", "spread_indices"]
 
 # How many images of `fit` the classifier is examined on, and their values at a time.
 _MAX_EXAMINED, _CHUNK_VALUES = 500, 1 << 19
+# On how many of them double precision is spent.
+_MAX_SIGNED = 2
 # Margins that queries find in a reasonable time: they are differences of probabilities, mostly.
 _MAX_QUERY_KAPPA = 0.1
 
@@ -151,7 +153,8 @@ class GuidedEncryptor(BaseImageEncryptor):
             parts += [chosen[start : start + size] for start in range(0, len(chosen), size)]
         found = [self._reader.examine(part) for part in parts]
         labels, margins = map(np.concatenate, zip(*found, strict=True))
-        answers = labels.astype("<i8").tobytes() + margins.astype("<f8").tobytes()
+        signature = self._reader.sign(parts[0][:_MAX_SIGNED], labels[: len(parts[0])][:_MAX_SIGNED])
+        answers = labels.astype("<i8").tobytes() + signature.encode()
         self.classifier_digest_ = hashlib.sha256(answers).digest()
         return margins
 
@@ -159,7 +162,8 @@ class GuidedEncryptor(BaseImageEncryptor):
         """Choose a margin that half of the plain images have twice, if none is given."""
         if given != "auto":
             return float(given)
-        kappa = max(float(np.median(margins)) / 2, 0.0)
+        # Of few digits, as the last ones depend on the number of threads.
+        kappa = max(float(f"{np.median(margins) / 2:.3g}"), 0.0)
         return kappa if self._reader.view is not None else min(kappa, _MAX_QUERY_KAPPA)
 
     @cached_property

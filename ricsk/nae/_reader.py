@@ -334,6 +334,30 @@ class Reader:
         found = self._view_parts(pixels, view.margins, torch.from_numpy(labels), dtype=np.float32)
         return found.double().numpy()
 
+    def sign(
+        self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], form: ImageForm | None = None
+    ) -> str:
+        """Write down margins so that the same classifier has the same signature each time.
+
+        They are measured in double precision, and written with six digits: the last ones of single
+        precision depend on the batch, the number of threads and the machine.
+
+        Parameters
+        ----------
+        pixels, labels, form
+            As for `read`.
+
+        Returns
+        -------
+        str
+        """
+        if self.view is None:
+            margins = _margins(self.scores(pixels, form), labels)
+        else:
+            found = self._view_parts(pixels, self.view.margins, torch.from_numpy(labels))
+            margins = found.numpy()
+        return " ".join(f"{margin:.5e}" for margin in margins)
+
     def check(self, levels: NDArray[np.uint8], match: Match = "label") -> None:
         """Refuse a classifier that the view, or its scores, do not describe.
 

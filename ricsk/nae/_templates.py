@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ rounding is by `round_through`."""
 # many in about the time of one.
 _STEP_VALUES, _MAX_DRAWS = 100_000, 32
 # How many ciphertexts in a row must have the margin, and how many steps are taken for it.
-_N_HELD, _MAX_STEPS = 24, 300
+_N_HELD, _MAX_STEPS = 24, {"noise": 300, "grey": 1000}
 # Steps of Adam, as parts of 255.
 _STEP = 0.1
 # How many times `kappa` is aimed at, from noise and from grey, of which little is to move.
@@ -112,6 +112,19 @@ class ClassTemplates:
             found = [self._get(int(label), shape, make) for label in classes]
         return found[0][np.newaxis] if len(which) == 1 else np.stack(found)[which]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Formats of data alone have no tuples as keys, and arrays know their shapes.
+        return {
+            "max_bytes": self.max_bytes,
+            "labels": [label for label, *_ in self.levels],
+            "levels": list(self.levels.values()),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.max_bytes = state["max_bytes"]
+        pairs = zip(state["labels"], state["levels"], strict=True)
+        self.levels = {(label, *levels.shape): levels for label, levels in pairs}
+
     def _get(
         self, label: int, shape: ImageShape, make: Callable[[int], NDArray[np.uint8]]
     ) -> NDArray[np.uint8]:
@@ -140,8 +153,9 @@ def find_template(
 
     Adam raises the margin of the class over ciphertexts of the template, which carry something else
     at each step: in single precision, until 24 of them in a row have twice the margin `kappa`, or
-    after 300 steps. Without a view, the template is searched by queries, 3,000 at most, until 24
-    ciphertexts have it, the same each time. That it is good enough is for others to show.
+    after 300 steps; after 1,000 from grey, which few values leave at a time. Without a view, the
+    template is searched by queries, 3,000 at most, until 24 ciphertexts have it, the same each
+    time. That it is good enough is for others to show.
 
     Parameters
     ----------
@@ -214,7 +228,7 @@ def _descend(
         move, surplus = _move_few(x), _GREY_SURPLUS
     targets = torch.full((n,), label, device=reader.device)
     recent: deque[float] = deque(maxlen=-(-_N_HELD // n))
-    for _ in tqdm(range(_MAX_STEPS), f"template {label}", leave=False, disable=not verbose):
+    for _ in tqdm(range(_MAX_STEPS[start]), f"template {label}", leave=False, disable=not verbose):
         x.requires_grad_()
         margins = view.margins(draw(255 * x, n, generator), targets)
         recent.append(margins.min().item())

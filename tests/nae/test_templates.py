@@ -138,7 +138,7 @@ def counting(made):
 def test_each_template_is_made_once():
     made, templates = [], ClassTemplates()
     for labels in ([3, 1, 3], [1], np.array([3, 2])):
-        found = templates.get(labels, counting(made))
+        found = templates.get(labels, (4, 4, 3), counting(made))
         np.testing.assert_array_equal(found[:, 0, 0, 0], labels)
     assert made == [1, 3, 2]
 
@@ -146,18 +146,18 @@ def test_each_template_is_made_once():
 def test_beyond_the_bound_those_not_used_for_longest_go():
     made, templates = [], ClassTemplates(max_bytes=2 * 48)
     for label in (0, 1, 0, 2):
-        templates.get([label], counting(made))
-    assert list(templates.levels) == [0, 2]
-    templates.get([1], counting(made))
-    assert list(templates.levels) == [2, 1]
+        templates.get([label], (4, 4, 3), counting(made))
+    assert [label for label, *_ in templates.levels] == [0, 2]
+    templates.get([1], (4, 4, 3), counting(made))
+    assert [label for label, *_ in templates.levels] == [2, 1]
     assert made == [0, 1, 2, 1]
 
 
 def test_one_template_is_kept_and_a_batch_may_exceed_the_bound():
     templates = ClassTemplates(max_bytes=1)
-    found = templates.get([5, 6, 5, 7], plain)
+    found = templates.get([5, 6, 5, 7], (4, 4, 3), plain)
     assert found[:, 0, 0, 0].tolist() == [5, 6, 5, 7]
-    assert list(templates.levels) == [7]
+    assert [label for label, *_ in templates.levels] == [7]
 
 
 def test_threads_share_what_one_of_them_makes():
@@ -168,7 +168,7 @@ def test_threads_share_what_one_of_them_makes():
     def ask(i):
         waiting.wait()
         for label in np.roll(np.arange(6), i):
-            found.append((label, templates.get([label], counting(made))[0, 0, 0, 0]))
+            found.append((label, templates.get([label], (4, 4, 3), counting(made))[0, 0, 0, 0]))
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
     for thread in threads:
@@ -194,11 +194,11 @@ def by_skops(templates):
 @pytest.mark.parametrize("copied", [by_pickle, by_skops])
 def test_copies_have_them_too(copied):
     made, templates = [], ClassTemplates(max_bytes=100)
-    templates.get([4, 300], counting(made))
+    templates.get([4, 300], (4, 4, 3), counting(made))
     other = copied(templates)
     assert other.max_bytes == 100
-    assert list(other.levels) == [4, 300]
-    other.get([4, 300], counting(made))
+    assert [label for label, *_ in other.levels] == [4, 300]
+    other.get([4, 300], (4, 4, 3), counting(made))
     assert made == [4, 300]
     assert other.levels is not templates.levels
 

@@ -228,6 +228,10 @@ class RICEncryptor(MaskingEncryptor):
         "device": [str],
         "random_state": ["random_state"],
     }
+    _state_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MaskingEncryptor._state_constraints,
+        "scale_": [Interval(Integral, 1, 8 * HEADER_BYTES, closed="both")],
+    }
     _derived = MaskingEncryptor._derived | {"_networks", "_header", "_mixing"}
 
     nonce_: Literal["content", "random"]

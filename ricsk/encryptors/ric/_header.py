@@ -144,7 +144,7 @@ class Header:
         self.places = places.astype(np.uint32) if len(places) < 1 << 32 else places
 
     def derive_nonce(
-        self, image: NDArray[np.int64], template: NDArray[np.uint8], label: int, attempt: int
+        self, image: NDArray[np.int16], template: NDArray[np.uint8], label: int, attempt: int
     ) -> bytes:
         """Derive the nonce of an image, as in SIV modes: a keyed hash of all that a pad is for.
 
@@ -153,7 +153,7 @@ class Header:
 
         Parameters
         ----------
-        image : ndarray of shape (height, width, channels), int64
+        image : ndarray of shape (height, width, channels), int16
             The image, as `Mixing.prepare` made it.
         template : ndarray of the same shape, uint8
             The mask that it will be mixed with.

@@ -9,10 +9,15 @@ from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
     from ricsk.encryptors.sealed._encryptor import SealedEncryptor
+    from ricsk.encryptors.sealed._thumbnail import seal_noise
     from ricsk.encryptors.sealed._unseal import unseal
 
-__all__ = ["SealedEncryptor", "unseal"]
+__all__ = ["SealedEncryptor", "seal_noise", "unseal"]
 
-_HOMES = {"_encryptor": ("SealedEncryptor",), "_unseal": ("unseal",)}
+_HOMES = {
+    "_encryptor": ("SealedEncryptor",),
+    "_thumbnail": ("seal_noise",),
+    "_unseal": ("unseal",),
+}
 
 __getattr__, __dir__ = load_on_use(globals(), _HOMES)

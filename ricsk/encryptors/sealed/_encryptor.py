@@ -42,6 +42,7 @@ from ricsk.encryptors.sealed._format import (
     count_planes,
 )
 from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, draw_low_planes
+from ricsk.encryptors.sealed._thumbnail import compress_thumbnail
 from ricsk.encryptors.sealed._unseal import (
     check_ciphertexts,
     name_images,
@@ -57,6 +58,7 @@ from ricsk.images import (
     group_by_size,
     numbered,
     restore_order,
+    validate_images,
 )
 from ricsk.keys import SecretKey, encode_context, fresh_bytes
 from ricsk.nae import ClassTemplates, find_template
@@ -435,8 +437,73 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         def ask(chunk: slice) -> Targets:
             return self._goal.ask(self._enlarge(pixels[chunk]), batch.form)
 
-        sealed = self._seal(self.value_range_.to_uint8(pixels), ask, batch.form, "X")
+        images = self.value_range_.to_uint8(pixels)
+        compressed = [compress(image, self.codec_) for image in images]
+        sealed = self._seal(images, compressed, ask, batch.form, "X")
         return self.value_range_.from_uint8(sealed, pixels.dtype)
+
+    def seal_thumbnails(self, X: ArrayLike) -> NDArray[Any]:
+        """Encrypt images as `transform` does, but for detail that the bit planes do not hold.
+
+        The classifier reads the ciphertexts as it reads the images, whatever is left of these: what
+        comes back are the images with squares of one colour, as small as the bit planes allow. So
+        a single plane suffices. Nonces are random, whatever `nonce` says.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape.
+
+        Returns
+        -------
+        ndarray
+            Ciphertexts, as `transform` returns them.
+
+        Raises
+        ------
+        TargetNotReachedError
+            As `transform` does.
+        TooLargeError
+            If not even one colour fits.
+        ValueError, TypeError
+            If `X` does not hold images of the fitted shape and value range.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from ricsk import SealedEncryptor, SecretKey
+        >>> from ricsk.datasets import load_digits
+        >>> X, y = load_digits(size=32)
+        >>> X = X.reshape(len(X), -1)
+        >>> classifier = FrozenEstimator(LogisticRegression(max_iter=500).fit(X[:1000], y[:1000]))
+        >>> encryptor = SealedEncryptor(
+        ...     SecretKey.generate(), classifier, image_shape=(32, 32), bit_planes=1
+        ... ).fit(X[:1000])
+        >>> C = encryptor.seal_thumbnails(X[1000:1010])
+        >>> bool((classifier.predict(C) == classifier.predict(X[1000:1010])).all())
+        True
+        """
+        check_is_fitted(self)
+        batch = validate_images(self, X, reset=False)
+        assert isinstance(batch, ImageBatch)
+        pixels = batch.pixels
+        self._check_levels_survive(pixels.dtype)
+        images = self.value_range_.to_uint8(pixels)
+        room = capacity(int(np.prod(self.ciphertext_shape_)), self.bit_planes_)
+        compressed = [compress_thumbnail(image, self.codec_, room) for image in images]
+
+        def ask(chunk: slice) -> Targets:
+            return self._goal.ask(self._enlarge(pixels[chunk]), batch.form)
+
+        # Equal thumbnails under two labels, with one nonce, would show that they are equal.
+        drawing = self.with_key(self.key_)
+        drawing.nonce_ = "random"
+        levels = drawing._seal(images, compressed, ask, batch.form, "X")
+        C = batch.form.restore(self.value_range_.from_uint8(levels, pixels.dtype))
+        return C.reshape(len(C), -1) if self.flattens_ else C
 
     def _check_levels_survive(self, dtype: np.dtype[Any]) -> None:
         """Refuse a dtype that is too coarse for the range: no such ciphertext would open."""
@@ -454,6 +521,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _seal(
         self,
         images: NDArray[np.uint8],
+        compressed: list[Compressed],
         ask: Callable[[slice], Targets],
         form: ImageForm,
         name: str,
@@ -463,7 +531,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         `ask` tells the targets of a chunk; `name` is what the batch is called in errors.
         """
         # In rekey, another encryptor may have sealed them, with more room: they need not fit here.
-        compressed = [compress(image, self.codec_) for image in images]
         self._check_room(images, [len(data) for _, data in compressed], name)
         sealed = np.empty((len(images), *self.ciphertext_shape_), np.uint8)
         # Of all parameters verbose alone acts without a new fit: it changes nothing that comes out.
@@ -655,7 +722,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         def ask(chunk: slice) -> Targets:
             return self._goal.ask(levels[chunk], batch.form)
 
-        sealed = self.with_key(key)._seal(images, ask, batch.form, "C")
+        compressed = [compress(image, self.codec_) for image in images]
+        sealed = self.with_key(key)._seal(images, compressed, ask, batch.form, "C")
         return self.value_range_.from_uint8(sealed, batch.pixels.dtype)
 
 

@@ -129,7 +129,7 @@ def test_another_classifiers_ciphertexts_are_known_for_what_they_are(ciphertexts
 def test_a_template_that_differs_is_noticed(fitted, ciphertexts):
     other = copy.deepcopy(fitted)
     label = int(np.flatnonzero(LINEAR.classes_ == LINEAR.predict(ciphertexts[:1])[0])[0])
-    other.templates_.levels[label] = other.templates_.levels[label] ^ 1
+    other.templates_.levels[label, 16, 16, 1] ^= 1
     expected = fitted.inverse_transform(ciphertexts)
     with pytest.warns(UserWarning, match=rf"templates of .*{label}.* are not those"):
         X_back = other.inverse_transform(ciphertexts)
@@ -161,7 +161,8 @@ def test_equal_images_have_equal_ciphertexts_and_others_share_no_pad(fitted):
     np.testing.assert_array_equal(C[0], C[1])
     nonces = fitted.read_recipe(C).nonces
     assert nonces[0] == nonces[1] != nonces[2]
-    mask = fitted.templates_.levels[int(fitted.read_recipe(C).labels[0])].ravel() * (15.9375 / 255)
+    label = int(fitted.read_recipe(C).labels[0])
+    mask = fitted.templates_.levels[label, 16, 16, 1].ravel() * (15.9375 / 255)
     # what the template leaves
     first, third = C[0] - 0.8 * mask, C[2] - 0.8 * mask
     assert abs(np.corrcoef(first, third)[0, 1]) < 5 / 16
@@ -304,11 +305,11 @@ def test_templates_are_made_when_their_class_comes(fitted):
     ric = encryptor().fit(flat(X_TRAIN))
     assert not ric.templates_.levels
     ric.transform(flat(X[:1]))
-    (label,) = ric.templates_.levels
-    assert ric.classes_[label] == LINEAR.predict(flat(X[:1]))[0]
+    (made,) = ric.templates_.levels
+    assert ric.classes_[made[0]] == LINEAR.predict(flat(X[:1]))[0]
     eager = encryptor(templates="eager").fit(flat(X_TRAIN))
     assert len(eager.templates_.levels) == 10
-    np.testing.assert_array_equal(eager.templates_.levels[label], ric.templates_.levels[label])
+    np.testing.assert_array_equal(eager.templates_.levels[made], ric.templates_.levels[made])
     np.testing.assert_array_equal(eager.transform(flat(X)), fitted.transform(flat(X)))
 
 

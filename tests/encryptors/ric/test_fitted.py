@@ -70,8 +70,8 @@ def test_parameters_act_at_the_next_fit(parameters, capsys):
     C, other_C = ric.transform(X[:5]), ric.with_key(OTHER).transform(X[:5])
     X_back = ric.inverse_transform(C)
     given = ric.get_params(deep=False)
-    # verbose alone acts at once, and changes nothing that comes out
-    assert set(LATER) == set(given) - {"verbose"}
+    # verbose and n_jobs act at once, and change nothing that comes out
+    assert set(LATER) == set(given) - {"verbose", "n_jobs"}
     later = {
         name: different(value) if given[name] == value else value for name, value in LATER.items()
     }

@@ -55,7 +55,7 @@ def test_predictions_are_kept_and_images_come_back(published, ciphertexts):
 def test_another_key_brings_less_back(published, ciphertexts):
     other = published.with_key(OTHER)
     found = psnr(X, other.inverse_transform(ciphertexts)).mean()
-    assert found < psnr(X, published.inverse_transform(ciphertexts)).mean() - 1
+    assert found < psnr(X, published.inverse_transform(ciphertexts)).mean() - 0.3
 
 
 def test_there_is_one_mask_for_each_class(published, ciphertexts):
@@ -102,7 +102,7 @@ def test_copies_make_the_same_masks_without_a_new_search(copied, published, ciph
 
 
 def test_masks_never_leave(published, tmp_path):
-    stored = fit(KEY.save(tmp_path / "key"))
+    stored = fit(KEY.save(tmp_path / "key"), epochs=15)
     np.testing.assert_array_equal(stored.masks_, published.masks_)
     dumped = pickle.dumps(stored)
     assert not any(mask.tobytes()[:16] in dumped for mask in stored.masks_)

@@ -1,0 +1,34 @@
+"""Files: sealed photographs, and ciphertexts of all schemes with what is public about them.
+
+Names are loaded when they are first used, so that opening a file does not load PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ricsk._publish import load_on_use
+
+if TYPE_CHECKING:
+    from ricsk.files._ciphertexts import read_ciphertexts, read_header, write_ciphertexts
+    from ricsk.files._header import CiphertextHeader
+    from ricsk.files._open import OpenedPhotograph, open_photograph
+    from ricsk.files._seal import read_photograph, seal_photograph
+
+__all__ = [
+    "CiphertextHeader",
+    "OpenedPhotograph",
+    "open_photograph",
+    "read_ciphertexts",
+    "read_header",
+    "read_photograph",
+    "seal_photograph",
+    "write_ciphertexts",
+]
+
+_HOMES = {
+    "_ciphertexts": ("read_ciphertexts", "read_header", "write_ciphertexts"),
+    "_header": ("CiphertextHeader",),
+    "_open": ("OpenedPhotograph", "open_photograph"),
+    "_seal": ("read_photograph", "seal_photograph"),
+}
+
+__getattr__, __dir__ = load_on_use(globals(), _HOMES)

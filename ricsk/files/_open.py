@@ -1,0 +1,324 @@
+"""Opening sealed photographs, which takes the key alone: no classifier, and no PyTorch.
+
+What is read may be anybody's. So sizes are checked before memory is taken, and nothing is used
+before it is authentic.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricsk.codecs import read_image, read_size
+from ricsk.encryptors.sealed import unseal
+from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
+from ricsk.files._envelope import (
+    COMMITMENT_BYTES,
+    MAX_DETAILS_BYTES,
+    MAX_NAME,
+    SALT_BYTES,
+    SCHEME,
+    VERSION,
+    Place,
+    derive,
+    open_destination,
+    open_source,
+)
+from ricsk.files._header import MAX_HEADER_BYTES, CiphertextHeader
+from ricsk.files._png import HEADER, ORIGINAL, SIGNATURE, ChunkReader, pack_chunk, read_exactly
+from ricsk.files._stream import REFUSED, Read, decrypt_segments
+from ricsk.keys import SecretKey
+
+__all__ = ["OpenedPhotograph", "open_photograph"]
+
+# Classifiers read far smaller pictures.
+_MAX_PICTURE_PIXELS = 1 << 22
+_MAX_PICTURE_BYTES = 1 << 26
+_IHDR = struct.Struct(">2I5B")
+
+
+@dataclass(frozen=True)
+class OpenedPhotograph:
+    """What a sealed photograph held.
+
+    Parameters
+    ----------
+    found : {"original", "thumbnail"}
+        Whether the file came back, byte for byte, or, where somebody has taken it out on the way,
+        the thumbnail alone.
+    thumbnail : ndarray of shape (height, width, channels), uint8
+        The photograph, small and coarse. Of a file that could not be read as an image, even grey.
+    name : str, optional
+        What the file was called, without folders.
+    data : bytes, optional
+        The content of the file, if it was not written elsewhere.
+    path : Path, optional
+        Where the file was written.
+    """
+
+    found: Literal["original", "thumbnail"]
+    thumbnail: NDArray[np.uint8] = field(repr=False)
+    name: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    path: Path | None = None
+
+
+def open_photograph(
+    source: Place,
+    key: SecretKey | bytes | str | os.PathLike[str],
+    destination: Place | None = None,
+    *,
+    overwrite: bool = False,
+) -> OpenedPhotograph:
+    """Open a sealed photograph: the file comes back, byte for byte.
+
+    It takes the key alone: neither the encryptor nor its classifier, nor PyTorch. Memory is bounded
+    where source and destination are files, however large the photograph.
+
+    Parameters
+    ----------
+    source : path or binary file
+        What `seal_photograph` wrote, or what a service has left of it.
+    key : SecretKey, bytes or path
+        The key.
+    destination : path or binary file, optional
+        Where the file goes. In a folder it gets the name that it had. A path appears once all of
+        the file is authenticated. A file object is given each piece of up to 64 KiB as soon as
+        that is authentic; only when the call returns, they are the whole file. By default the
+        content is returned.
+    overwrite : bool, default=False
+        Whether a file at `destination` is replaced.
+
+    Returns
+    -------
+    OpenedPhotograph
+        Its `found` says whether the file was there. Where it was not, a thumbnail is all there is,
+        and nothing is written.
+
+    Raises
+    ------
+    NotSealedError
+        If it was sealed with another key, has been changed, or is not a sealed photograph.
+    WrongKeyError
+        If it says that it was sealed with another key.
+    NewerFormatError
+        If it says that a newer version of this package made it.
+    FileExistsError
+        If something is at `destination`.
+    FileNotFoundError
+        If `source` or the folder of `destination` is not there.
+    ValueError
+        If `destination` is a folder, and the file had no name that every system allows.
+
+    See Also
+    --------
+    seal_photograph : Makes them.
+    ricsk.unseal : Opens the thumbnail alone, from the pixels.
+    """
+    secret = SecretKey.coerce(key)
+    with open_source(source) as file:
+        reader = _Reader(file, secret)
+        if reader.read_original is None:
+            return OpenedPhotograph("thumbnail", reader.thumbnail)
+        segments = decrypt_segments(reader.file_key, reader.read_original)
+        name, first = _split_details(next(segments))
+        if destination is None:
+            data = b"".join([first, *segments])
+            reader.finish()
+            return OpenedPhotograph("original", reader.thumbnail, name, data)
+        if isinstance(destination, str | os.PathLike) and Path(destination).is_dir():
+            destination = Path(destination) / _check_name(name)
+        with open_destination(destination, overwrite) as target:
+            target.write(first)
+            for segment in segments:
+                target.write(segment)
+            reader.finish()
+    path = Path(destination) if isinstance(destination, str | os.PathLike) else None
+    return OpenedPhotograph("original", reader.thumbnail, name, path=path)
+
+
+class _Reader:
+    """Reads a sealed photograph up to its encrypted file, and what comes behind that.
+
+    Parameters
+    ----------
+    file : binary file
+        The photograph.
+    key : SecretKey
+        The key.
+
+    Attributes
+    ----------
+    thumbnail : ndarray of shape (height, width, channels)
+        What the pixels hold.
+    read_original : callable or None
+        Reads the encrypted segments, if they are there.
+    file_key : bytes
+        What they are encrypted with.
+    """
+
+    def __init__(self, file: BinaryIO, key: SecretKey) -> None:
+        self._file, self._reader = file, ChunkReader(file)
+        self._names = iter(self._reader)
+        self._name = b""
+        self.read_original: Read | None = None
+        self.file_key = b""
+        start = read_exactly(file, len(SIGNATURE))
+        if start == SIGNATURE:
+            picture, header = self._read_picture(key)
+        else:  # a service may have made a file of another lossless format of it
+            picture, header = start + read_exactly(file, _MAX_PICTURE_BYTES), None
+        pixels = _decode(picture)
+        self.thumbnail = _open_thumbnail(pixels, key)
+        if self._name == ORIGINAL:
+            self._open_original(key, header, pixels)
+
+    def finish(self) -> None:
+        """Check what follows the encrypted file: nothing but chunks of others, and the end."""
+        with _refusing():
+            while self._name != b"IEND":
+                if self._name in (ORIGINAL, HEADER) or _is_critical(self._name):
+                    raise NotSealedError(REFUSED)
+                self._advance()
+            self._end()
+
+    def _advance(self) -> None:
+        """Go on to the next chunk, once the check sum of this one was right."""
+        self._name = next(self._names)
+
+    def _end(self) -> None:
+        """Compare the check sum of the last chunk, which nothing follows."""
+        next(self._names, None)
+        if self._file.read(1):
+            raise NotSealedError(REFUSED)
+
+    def _read_picture(self, key: SecretKey) -> tuple[bytes, bytes | None]:
+        """Read the chunks of pixels as a PNG file of its own, and the header; check that first."""
+        picture, header = [SIGNATURE], None
+        with _refusing():
+            self._advance()
+            if self._name != b"IHDR" or self._reader.length != _IHDR.size:
+                raise NotSealedError(REFUSED)
+            ihdr = self._reader.read_all()
+            picture.append(pack_chunk(b"IHDR", ihdr))
+            left = _bound_picture(ihdr)
+            self._advance()
+            while self._name not in (ORIGINAL, b"IEND"):
+                if self._name == HEADER and header is None and len(picture) == 2:
+                    header = self._reader.read(MAX_HEADER_BYTES)
+                    self._advance()
+                    CiphertextHeader.from_bytes(header).check(SCHEME, VERSION, key)
+                    continue
+                if self._name in (b"PLTE", b"IDAT"):
+                    data = self._reader.read(left)
+                    left -= len(data)
+                    picture.append(pack_chunk(self._name, data))
+                elif self._name == HEADER or _is_critical(self._name):
+                    raise NotSealedError(REFUSED)
+                self._advance()
+            if self._name == b"IEND":
+                self._end()
+        return b"".join([*picture, pack_chunk(b"IEND", b"")]), header
+
+    def _open_original(
+        self, key: SecretKey, header: bytes | None, pixels: NDArray[np.uint8]
+    ) -> None:
+        """Check that the encrypted file belongs to this key, header and picture."""
+        if header is None:
+            raise NotSealedError(REFUSED)
+        opening = self._read(SALT_BYTES + COMMITMENT_BYTES)
+        salt, stored = opening[:SALT_BYTES], opening[SALT_BYTES:]
+        self.file_key, commitment = derive(key, header, salt, pixels)
+        if not hmac.compare_digest(commitment, stored):
+            raise NotSealedError(REFUSED)
+        self.read_original = self._read
+
+    def _read(self, n: int) -> bytes:
+        """Read from the chunks that hold the encrypted file, as if they were one."""
+        parts = []
+        with _refusing():
+            while n and self._name == ORIGINAL:
+                part = self._reader.read(n)
+                if not part:
+                    self._advance()
+                parts.append(part)
+                n -= len(part)
+        return b"".join(parts)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say the same of all that does not open. Errors of the disk are no answer of the decoder."""
+    try:
+        yield
+    except (NewerFormatError, WrongKeyError):
+        raise
+    except (ValueError, StopIteration):
+        raise NotSealedError(REFUSED) from None
+
+
+def _is_critical(name: bytes) -> bool:
+    """Tell whether readers that do not know a chunk must not pass over it."""
+    return name[:1].isupper()
+
+
+def _bound_picture(ihdr: bytes) -> int:
+    """Say how many bytes its pixels may take, compressed or not."""
+    width, height, _, _, compression, filtering, interlacing = _IHDR.unpack(ihdr)
+    if not 0 < width * height <= _MAX_PICTURE_PIXELS or compression or filtering or interlacing > 1:
+        raise NotSealedError(REFUSED)
+    # Deflate makes nothing twice as long; four channels are the most, with a byte for each row.
+    return 2 * height * (4 * width + 1) + 1024
+
+
+def _decode(picture: bytes) -> NDArray[np.uint8]:
+    with _refusing():
+        height, width = read_size(picture)
+        if height * width > _MAX_PICTURE_PIXELS:
+            raise NotSealedError(REFUSED)
+        return read_image(picture)
+
+
+def _open_thumbnail(pixels: NDArray[np.uint8], key: SecretKey) -> NDArray[np.uint8]:
+    with _refusing():
+        thumbnail: NDArray[np.uint8] = unseal(pixels[np.newaxis], key)[0]
+        return thumbnail
+
+
+def _split_details(first: bytes) -> tuple[str | None, bytes]:
+    """Split the first segment into the name and the beginning of the file."""
+    with _refusing():
+        (n_bytes,) = struct.unpack("<I", first[:4].ljust(4, b"\xff"))
+        if n_bytes > min(len(first) - 4, MAX_DETAILS_BYTES):
+            raise NotSealedError(REFUSED)
+        end = 4 + n_bytes
+        try:
+            name = json.loads(first[4:end])["name"]
+        except (KeyError, TypeError, RecursionError):
+            raise NotSealedError(REFUSED) from None
+        is_name = isinstance(name, str) and 0 < len(name) <= MAX_NAME and not {"/", "\0"} & {*name}
+        if name is not None and not is_name:
+            raise NotSealedError(REFUSED)
+    return name, first[end:]
+
+
+def _check_name(name: str | None) -> str:
+    """Refuse a name that would lead out of a folder on any system."""
+    if name is None:
+        raise ValueError("the file has no name of its own. Give the path of a file as destination.")
+    if name in (".", "..") or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}:
+        raise ValueError(
+            f"the file was called {name!r}, which is not the name of a file on every system. Give "
+            "the path of a file as destination."
+        )
+    return name
