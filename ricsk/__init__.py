@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TransformationNetworkEncryptor,
         unseal,
     )
+    from ricsk.export import export_onnx
     from ricsk.keyed import adapt_to_key, remove_key
     from ricsk.keys import SecretKey
     from ricsk.pretrained import PretrainedClassifier
@@ -47,6 +48,7 @@ __all__ = [
     "TransformationNetworkEncryptor",
     "ViTClassifier",
     "adapt_to_key",
+    "export_onnx",
     "remove_key",
     "unseal",
 ]
@@ -63,6 +65,7 @@ _HOMES = {
         "TransformationNetworkEncryptor",
         "unseal",
     ),
+    "export": ("export_onnx",),
     "keyed": ("adapt_to_key", "remove_key"),
     "keys": ("SecretKey",),
     "pretrained": ("PretrainedClassifier",),

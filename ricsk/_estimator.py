@@ -54,14 +54,16 @@ class Estimator(BaseEstimator):
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what may be a key where none belongs, because views and errors show parameters."""
         own = name.startswith("_") or name.endswith("_")
-        if not own and not hasattr(getattr(type(self), name, None), "__set__"):
-            fault = find_misplaced_fault(
-                type(self).__name__, name, value, object_expected=name in _OBJECT_PARAMETERS
-            )
-            if fault is not None:
-                del value  # which some tools show with a traceback
-                raise TypeError(fault)
-        super().__setattr__(name, value)
+        try:
+            if not own and not hasattr(getattr(type(self), name, None), "__set__"):
+                fault = find_misplaced_fault(
+                    type(self).__name__, name, value, object_expected=name in _OBJECT_PARAMETERS
+                )
+                if fault is not None:
+                    raise TypeError(fault)
+            super().__setattr__(name, value)
+        finally:
+            del value  # which some tools show with a traceback
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[Self]:

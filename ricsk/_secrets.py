@@ -7,6 +7,7 @@ __all__ = [
     "KEY_MARK",
     "MIN_SECRET",
     "RAW_TYPES",
+    "are_labels",
     "find_misplaced_fault",
     "holds_key",
     "show_object",
@@ -18,6 +19,8 @@ MIN_SECRET = 12
 RAW_TYPES = (bytes, bytearray, memoryview)
 
 _MAX_NUMBER_BITS = 64
+# A key has 32 bytes, or as many hexadecimal digits twice.
+_MAX_KEY_ITEMS = 64
 _COLLECTIONS = (list, tuple, set, frozenset, range)
 _DATA_TYPES = (*RAW_TYPES, *_COLLECTIONS, dict, str, os.PathLike, int, float)
 
@@ -54,6 +57,32 @@ def holds_key(value: Any) -> bool:
     if _is_array(value) or isinstance(value, _COLLECTIONS):
         return _count(value) >= MIN_SECRET or any(map(holds_key, _list_items(value)))
     return False
+
+
+def are_labels(values: Any) -> bool:
+    """Tell labels from what may be a key: texts, or more numbers than a key has bytes or digits.
+
+    Parameters
+    ----------
+    values : object
+        Anything.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> are_labels(list("abcdefghijklmnop")), are_labels(list(range(16)))
+    (True, False)
+    """
+    is_list = isinstance(values, list | tuple) or getattr(values, "ndim", None) == 1
+    if not is_list:
+        return False
+    texts = [label for label in values if isinstance(label, str)]
+    return not holds_key(" ".join(texts)) and (
+        len(texts) == len(values) or len(values) > _MAX_KEY_ITEMS
+    )
 
 
 def find_misplaced_fault(owner: str, name: str, value: Any, *, object_expected: bool) -> str | None:

@@ -13,7 +13,11 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── NewerFormatError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
+    ├── NotExportableError (ValueError)
     ├── NotSealedError (ValueError)
+    ├── ProtocolError (ValueError)
+    ├── ServiceError (RuntimeError)
+    │   └── ServiceUnreachableError (ConnectionError)
     ├── StateError (ValueError)
     │   └── StateVersionError (StateError)
     ├── TargetNotReachedError (ValueError)
@@ -31,8 +35,12 @@ __all__ = [
     "NewerFormatError",
     "NoViewError",
     "NotAdaptableError",
+    "NotExportableError",
     "NotSealedError",
+    "ProtocolError",
     "RicskError",
+    "ServiceError",
+    "ServiceUnreachableError",
     "SmallKeySpaceWarning",
     "StateError",
     "StateVersionError",
@@ -83,8 +91,36 @@ class NotAdaptableError(RicskError, ValueError):
     """The encryption cannot be moved into the network without changing what it answers."""
 
 
+class NotExportableError(RicskError, ValueError):
+    """A classifier cannot be written as an ONNX file that answers as it does."""
+
+
 class NotSealedError(RicskError, ValueError):
     """A ciphertext was not sealed with this key, has been changed, or is not a ciphertext."""
+
+
+class ProtocolError(RicskError, ValueError):
+    """A message does not follow the Open Inference Protocol, or asks for what a model has not.
+
+    Parameters
+    ----------
+    message : str
+        In words.
+    status : int
+        What a service answers to it, as a status of HTTP.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ServiceError(RicskError, RuntimeError):
+    """A service refused what it was asked, or did not answer as the protocol says."""
+
+
+class ServiceUnreachableError(ServiceError, ConnectionError):
+    """A service cannot be reached, or is too busy to answer."""
 
 
 class StateError(RicskError, ValueError):

@@ -47,7 +47,7 @@ from ricsk.baselines import (
     LSBEncryptor,
     NeuraCryptEncoder,
 )
-from ricsk.cloud import CloudHalf
+from ricsk.cloud import CloudHalf, RemoteClassifier
 from ricsk.encryptors import PublishedRICEncryptor
 
 KEY = SecretKey(bytes(range(32)))
@@ -138,6 +138,8 @@ CLASSIFIERS = [
 PRETRAINED = [PretrainedClassifier(Linear(4, 3), classes=["a", "b", "c"])]
 
 CLOUD_HALVES = [CloudHalf(LogisticRegression().fit(np.eye(4), [0, 0, 1, 1]))]
+
+REMOTE = [RemoteClassifier("http://127.0.0.1:9", "nobody")]
 
 # Not for accuracy: with a budget of 1 an attack does all that it does, once.
 ATTACKS = [

@@ -20,11 +20,12 @@ from tests.instances import (
     GUIDED_ENCRYPTORS,
     KEYLESS_ENCRYPTORS,
     PRETRAINED,
+    REMOTE,
 )
 
 ESTIMATORS = [*ENCRYPTORS, *GUIDED_ENCRYPTORS, *KEYLESS_ENCRYPTORS, *CODECS, *CLASSIFIERS]
 # These are fitted on something else than (X, y), or not at all.
-OTHERS = [*PRETRAINED, *CLOUD_HALVES, *ATTACKS]
+OTHERS = [*PRETRAINED, *CLOUD_HALVES, *REMOTE, *ATTACKS]
 CHECKS_OF_OTHERS = [
     "check_do_not_raise_errors_in_init_or_set_param",
     "check_estimator_cloneable",

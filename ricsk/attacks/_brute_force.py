@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from ricsk._secrets import show_object
+from ricsk._secrets import show_value
 from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.exceptions import WrongKeyWarning
@@ -136,7 +136,7 @@ class BruteForceAttack(KeyedMixin, BaseAttack):
             keys = [SecretKey(rng.bytes(32)) for _ in range(int(keys))]
         if not isinstance(keys, list | tuple):
             raise TypeError(
-                f"keys={show_object(keys)}: expected a list of keys, or how many to draw."
+                f"keys={show_value(keys)}: expected a list of keys, or how many to draw."
             )
         if not keys:
             raise ValueError("keys is empty: expected at least one key, or how many to draw.")

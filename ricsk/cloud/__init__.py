@@ -1,10 +1,21 @@
-"""The half without a key. It imports neither keys nor encryptors."""
+"""The half without a key, and the service around it. It imports neither keys nor encryptors."""
 
 from ricsk._publish import publish
 from ricsk.cloud._half import CloudHalf
 from ricsk.cloud._inventory import refuse_secrets, without_leftovers
+from ricsk.cloud._limits import Limits
+from ricsk.cloud._remote import RemoteClassifier
+from ricsk.cloud._service import create_app
 from ricsk.cloud._training_images import find_training_images
 
-__all__ = ["CloudHalf", "find_training_images", "refuse_secrets", "without_leftovers"]
+__all__ = [
+    "CloudHalf",
+    "Limits",
+    "RemoteClassifier",
+    "create_app",
+    "find_training_images",
+    "refuse_secrets",
+    "without_leftovers",
+]
 
 publish(globals())

@@ -254,6 +254,12 @@ def _check_classifier(classifier: Any) -> None:
             "mean=..., std=..., classes=...), or PretrainedClassifier.from_timm(module) or "
             ".from_transformers(module, processor), which read them off it."
         )
+    if getattr(type(inner), "is_remote", False):
+        raise TypeError(
+            f"classifier is a {type(inner).__name__}, which sends what it is asked about over the "
+            "network, and an encryptor asks about plain images. Give the classifier itself, or a "
+            "copy of it, on this machine; ask the remote one about ciphertexts."
+        )
     kinds = {
         "a regressor": is_regressor,
         "a clusterer": is_clusterer,

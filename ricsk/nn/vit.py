@@ -101,7 +101,7 @@ class ViT(ImageNetwork):
         Tensor of shape (n, dim)
         """
         patches = self.patch_embed(x)
-        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
         return self.norm(self.blocks(tokens + self.pos_embed))[:, 0]
 
 
@@ -137,7 +137,7 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, length, dim = x.shape
         qkv = self.qkv(x).view(n, length, 3, self.n_heads, dim // self.n_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).reshape(n, length, dim))
 

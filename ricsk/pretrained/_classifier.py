@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ricsk._docs import IMAGE_SHAPE, fill_in
 from ricsk._estimator import Estimator
-from ricsk._secrets import holds_key
+from ricsk._secrets import are_labels
 from ricsk._threads import bounded_threads
 from ricsk.exceptions import NoViewError
 from ricsk.images import ValueRange, check_images
@@ -33,8 +33,6 @@ __all__ = ["PretrainedClassifier"]
 
 # Pixel values that are computed on at a time, whatever `batch_size` is: large photographs are many.
 _MAX_VALUES = 1 << 24
-# A key has 32 bytes, or as many hexadecimal digits twice.
-_MAX_KEY_ITEMS = 64
 # Rows of probabilities sum to one within this, and those of logits hardly ever do.
 _SUM_TOLERANCE = 1e-5
 
@@ -95,6 +93,9 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         The labels.
     module_ : torch.nn.Module
         The module itself.
+    graph_ : torch.nn.Module
+        The module with what is done to images before it, and to its answers behind it: from values
+        on [0, 1], channels last, to scores. It is on `device`.
     white_box_ : bool
         Whether gradients can be taken. If not, encryptors search by queries.
 
@@ -390,11 +391,11 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         TypeError
             If the network has no linear layer.
         """
-        return self._apply(lambda pixels: self._graph.features_and_scores(pixels)[0], X).numpy()
+        return self._apply(lambda pixels: self.graph_.features_and_scores(pixels)[0], X).numpy()
 
     @property
-    def _graph(self) -> ImageGraph:
-        """The network, behind what it needs before it, where it computes."""
+    def graph_(self) -> ImageGraph:
+        """The module with what is done to images before it, and to its answers behind it."""
         graph = self.__dict__.get("_built")
         if graph is None:
             self._validate_params()
@@ -424,12 +425,12 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
                 "size=(height, width), or classes=, one label for each score."
             )
         if "_n_outputs" not in self.__dict__:
-            grey = np.full((1, *size, self._graph.n_channels or 3), 128, np.uint8)
-            self.__dict__["_n_outputs"] = self._apply(self._graph, grey).shape[1]
+            grey = np.full((1, *size, self.graph_.n_channels or 3), 128, np.uint8)
+            self.__dict__["_n_outputs"] = self._apply(self.graph_, grey).shape[1]
         return self.__dict__["_n_outputs"]
 
     def _compute_scores(self, X: ArrayLike) -> Tensor:
-        scores = self._apply(self._graph, X)
+        scores = self._apply(self.graph_, X)
         n_classes = len(self.classes_)
         if scores.shape[1] != n_classes:
             raise ValueError(
@@ -448,7 +449,7 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         name = type(self).__name__
         batch = check_images(X, image_shape=self.image_shape, caller=name)
         values = ValueRange.of(batch.pixels, self.value_range or (0.0, 1.0))
-        device = self._graph.mean.device
+        device = self.graph_.mean.device
         n, n_values = len(batch.pixels), batch.pixels[0].size
         n_part = max(1, min(self.batch_size, _MAX_VALUES // n_values, n))
         results = []
@@ -463,7 +464,7 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         return torch.cat(results)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "classes" and _are_labels(value):
+        if name == "classes" and are_labels(value):
             object.__setattr__(self, name, value)  # a key is not such a list
         else:
             super().__setattr__(name, value)
@@ -495,16 +496,6 @@ def _load(model: nn.Module | ModelReference) -> nn.Module:
     return model.load() if isinstance(model, ModelReference) else model
 
 
-def _are_labels(classes: Any) -> bool:
-    """Tell labels from what may be a key: texts, or more numbers than a key has bytes or digits."""
-    if not isinstance(classes, list | tuple | np.ndarray):
-        return False
-    texts = [label for label in classes if isinstance(label, str)]
-    return not holds_key(" ".join(texts)) and (
-        len(texts) == len(classes) or len(classes) > _MAX_KEY_ITEMS
-    )
-
-
 def _are_probabilities(scores: Tensor) -> bool:
     sums = scores.double().sum(dim=1)
     alike = (scores >= 0).all() and ((sums - 1).abs() < _SUM_TOLERANCE).all()
@@ -523,7 +514,7 @@ class _GivenLevels(nn.Module):
                 "the classifier is a black box, which has no gradients; expected a torch module, "
                 "or an ONNX file that converts to one."
             )
-        self.graph = classifier._graph
+        self.graph = classifier.graph_
         # 8-bit values stand for [0, 1]; others are brought there from the range that was given.
         low, high = (0.0, 1.0) if value_range is None else value_range
         given = None if value_range is None else classifier.value_range

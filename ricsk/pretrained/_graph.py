@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal
@@ -41,6 +42,8 @@ class ImageGraph(nn.Module):
 
     mean: Tensor
     std: Tensor
+    rows: Tensor | None
+    columns: Tensor | None
 
     def __init__(
         self,
@@ -75,6 +78,8 @@ class ImageGraph(nn.Module):
             ) from None
         self.register_buffer("mean", means[:, None, None].clone())
         self.register_buffer("std", stds[:, None, None].clone())
+        self.register_buffer("rows", None)
+        self.register_buffer("columns", None)
         self.n_channels = len(means) if len(means) > 1 else count_channels(model)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -138,21 +143,58 @@ class ImageGraph(nn.Module):
             )
         return x
 
+    def fix_size(self, height: int, width: int) -> ImageGraph:
+        """Make a copy for images of one size, which resizes them by two matrices.
+
+        It answers alike, up to rounding, and has no operator that only torch knows.
+
+        Parameters
+        ----------
+        height, width : int
+            Of the images, in pixels.
+
+        Returns
+        -------
+        ImageGraph
+        """
+        fixed = copy.deepcopy(self)
+        if self.size is not None:
+            sides, corner = self._plan(height, width)
+            matrices = []
+            for n, n_resized, start, n_kept in zip(
+                (height, width), sides, corner, self.size, strict=True
+            ):
+                # What becomes of each pixel of a side; the other side stays as it is.
+                identity = torch.eye(n, device=self.mean.device)[None, None]
+                found = self._interpolate(identity, n_resized, n, clamp=False)
+                matrices.append(found[0, 0, start : start + n_kept])
+            fixed.rows, fixed.columns = matrices
+        return fixed
+
     def _resize(self, x: Tensor) -> Tensor:
         """Bring images to `size`: whole, or only their middle."""
         if self.size is None:
             return x
-        height, width = self.size
-        if self.crop is None:
-            return self._interpolate(x, height, width)
-        # Rounded as torchvision and timm do it.
-        box = int(height / self.crop + _SLACK), int(width / self.crop + _SLACK)
-        scale = max(box[0] / x.shape[2], box[1] / x.shape[3]) + _SLACK / max(x.shape[2:])
-        x = self._interpolate(x, int(scale * x.shape[2]), int(scale * x.shape[3]))
-        top, left = round((x.shape[2] - height) / 2), round((x.shape[3] - width) / 2)
-        return x[:, :, top : top + height, left : left + width]
+        if self.rows is not None and self.columns is not None:
+            x = self.rows @ x @ self.columns.T
+            return x.clamp(0, 1) if self.interpolation == "bicubic" else x
+        sides, (top, left) = self._plan(x.shape[2], x.shape[3])
+        x = self._interpolate(x, *sides)
+        return x[:, :, top : top + self.size[0], left : left + self.size[1]]
 
-    def _interpolate(self, x: Tensor, height: int, width: int) -> Tensor:
+    def _plan(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Find to what sides images are resized, and the corner of what is kept of them."""
+        assert self.size is not None
+        if self.crop is None:
+            return self.size, (0, 0)
+        # Rounded as torchvision and timm do it.
+        box = [int(side / self.crop + _SLACK) for side in self.size]
+        scale = max(box[0] / height, box[1] / width) + _SLACK / max(height, width)
+        sides = int(scale * height), int(scale * width)
+        top, left = (round((n - kept) / 2) for n, kept in zip(sides, self.size, strict=True))
+        return sides, (top, left)
+
+    def _interpolate(self, x: Tensor, height: int, width: int, *, clamp: bool = True) -> Tensor:
         if x.shape[2:] == (height, width):
             return x
         if self.interpolation == "nearest":
@@ -161,7 +203,7 @@ class ImageGraph(nn.Module):
             x, (height, width), mode=self.interpolation, antialias=True, align_corners=False
         )
         # Cubic curves overshoot, and image files do not.
-        return x.clamp(0, 1) if self.interpolation == "bicubic" else x
+        return x.clamp(0, 1) if clamp and self.interpolation == "bicubic" else x
 
     def _read_scores(self, found: Any, n: int) -> Tensor:
         scores = _find_tensor(found, self.output)

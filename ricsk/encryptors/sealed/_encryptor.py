@@ -308,6 +308,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(*enlarged_samples))
         self.context_ = self._encode_settings()
         self.templates_ = ClassTemplates()
+        self._goal = self._make_goal()
         if self.templates == "eager":
             self._make_templates(np.arange(len(self.classes_)))
 
@@ -419,6 +420,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     @cached_property
     def _goal(self) -> Goal:
+        return self._make_goal()
+
+    def _make_goal(self) -> Goal:
         return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
 
     def _derive_from_key(self) -> None:

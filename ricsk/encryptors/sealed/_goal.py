@@ -261,11 +261,9 @@ class Goal:
     ) -> NDArray[np.float64]:
         found = self._read_values(levels, targets.labels, form)
         if self.match == "proba":
-            wanted = torch.from_numpy(targets.values)
-            pair = [
-                group_small(proba.clamp_min(1e-300).log(), wanted).exp()
-                for proba in (torch.from_numpy(found), wanted)
-            ]
-            return ((pair[0] - pair[1]).abs().sum(dim=1) / 2).numpy()
+            # A classifier's own arrays may have any strides.
+            pair = [torch.from_numpy(np.ascontiguousarray(x)) for x in (found, targets.values)]
+            first, second = (group_small(x.clamp_min(1e-300).log(), pair[1]).exp() for x in pair)
+            return ((first - second).abs().sum(dim=1) / 2).numpy()
         lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(targets.values, axis=1)
         return 1 - (found * targets.values).sum(axis=1) / np.maximum(lengths, 1e-12)

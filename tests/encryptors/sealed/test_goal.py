@@ -108,13 +108,53 @@ def test_values_are_met_within_the_tolerance(perceptron, match):
     if match == "proba":  # moves so much from the likeliest class to the next
         first, second = exact.values[0].argsort()[[-1, -2]]
         off[0, first], off[0, second] = -1, 1
-    else:
-        off[0] = np.linalg.norm(exact.values) / np.sqrt(off.size)
+    else:  # at right angles: 1 - cos of an angle is half of its square
+        first, second = exact.values[0].argsort()[[-1, -2]]
+        off[0, [first, second]] = exact.values[0, [second, first]] * [1, -1]
+        off *= np.linalg.norm(exact.values) / np.linalg.norm(off) * np.sqrt(2 / tolerance)
     for part, met in ((0.0, True), (0.8, True), (1.3, False)):
         targets = Targets(exact.labels, exact.values + part * tolerance * off)
         assert goal.is_met(levels, targets, FLAT)[0] == met
     wrong = Targets((exact.labels + 1) % 10, exact.values)
     assert not goal.is_met(levels, wrong, FLAT)[0]
+
+
+def test_of_features_the_direction_counts(perceptron):
+    goal = goal_for(perceptron, "features", tolerance=1e-9)
+    exact = goal.ask(DIGITS[:5], FLAT)
+    assert goal.is_met(DIGITS[:5], Targets(exact.labels, 2 * exact.values), FLAT).all()
+    assert not goal.is_met(DIGITS[:5], Targets(exact.labels, -exact.values), FLAT).any()
+
+
+def test_of_many_classes_the_small_probabilities_are_compared_as_one():
+    """One by one they would ask for much that nobody reads."""
+    images, y = X[:200], np.arange(200) % 25
+    many = LogisticRegression(max_iter=200, C=0.1).fit(images, y)
+    goal = goal_for(many, "proba", tolerance=0.01)
+    exact = goal.ask(DIGITS[:1], FLAT)
+    order = exact.values[0].argsort()[::-1]
+    exchanged = exact.values.copy()
+    exchanged[0, order[5:]] = exact.values[0, order[:4:-1]]
+    assert np.abs(exchanged - exact.values).sum() / 2 > 0.01
+    assert goal.is_met(DIGITS[:1], Targets(exact.labels, exchanged), FLAT)[0]
+    for second in (1, 5):  # another large one, or the sum of the small ones
+        moved = exact.values.copy()
+        moved[0, order[[0, second]]] += 0.011 * np.array([1, -1])
+        assert not goal.is_met(DIGITS[:1], Targets(exact.labels, moved), FLAT)[0]
+
+
+def test_arrays_of_any_strides_are_compared(perceptron):
+    class Backwards(MLPClassifier):
+        def predict_proba(self, X):
+            return super().predict_proba(X)[:, ::-1].copy()[:, ::-1]
+
+    backwards = Backwards()
+    backwards.__dict__.update(perceptron.__dict__)
+    goal = goal_for(backwards, "proba")
+    exact = goal.ask(DIGITS[:5], FLAT)
+    assert goal.is_met(DIGITS[:5], exact, FLAT).all()
+    turned = Targets(exact.labels, exact.values[:, ::-1].copy()[:, ::-1])
+    assert goal.is_met(DIGITS[:5], turned, FLAT).all()
 
 
 def test_no_margin_is_asked_for_beside_values(perceptron):

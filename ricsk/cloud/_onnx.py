@@ -1,0 +1,91 @@
+"""ONNX files that `ricsk.export_onnx` wrote, run by onnxruntime: no torch, and no code of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.metaestimators import available_if
+
+from ricsk._onnx import CLASSES, OUTPUTS
+
+__all__ = ["OnnxClassifier"]
+
+
+class OnnxClassifier:
+    """A classifier in an ONNX file, with the methods of a `CloudHalf`.
+
+    Parameters
+    ----------
+    path : path
+        Of the file, which `ricsk.export_onnx` wrote.
+
+    Raises
+    ------
+    ImportError
+        If onnxruntime is not installed.
+    ValueError
+        If it is another file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError(
+                "onnxruntime, which runs ONNX files, is not installed. Install it, as pip install "
+                "'ricsk[onnx]' does."
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # its warnings would show values and names
+        name = os.path.basename(os.fspath(path))
+        with open(path, "rb") as file:
+            data = file.read()
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # of classes of its own
+            raise ValueError(f"{name} cannot be read as an ONNX file.") from error
+        written = self._session.get_modelmeta().custom_metadata_map.get(CLASSES)
+        given = self._session.get_inputs()
+        outputs = tuple(output.name for output in self._session.get_outputs())
+        if written is None or len(given) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
+            raise ValueError(
+                f"{name} was not written by ricsk.export_onnx, so it is not known what its inputs "
+                "and outputs mean. Load it by PretrainedClassifier.from_onnx, and serve that."
+            )
+        self._input = given[0].name
+        self._outputs = outputs
+        self.dtype = np.dtype(np.uint8 if given[0].type == "tensor(uint8)" else np.float32)
+        self.classes_ = np.array(json.loads(written))
+        self.image_shape_in_ = tuple(given[0].shape[1:])
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Classify images, as `CloudHalf.predict`."""
+        return self._ask("labels", X)
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Estimate probabilities, as `CloudHalf.predict_proba`."""
+        return self._ask("probabilities", X)
+
+    @available_if(lambda self: "features" in self._outputs)
+    def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute features, as `CloudHalf.transform`."""
+        return self._ask("features", X)
+
+    def _ask(self, output: str, X: NDArray[Any]) -> NDArray[Any]:
+        if self.dtype == np.uint8 and X.dtype != np.uint8:
+            if X.dtype.kind not in "iu" or X.min() < 0 or X.max() > 255:
+                raise ValueError(
+                    f"images have dtype {X.dtype}; this model reads whole numbers from 0 to 255."
+                )
+        elif self.dtype != np.uint8 and X.dtype.kind != "f":
+            raise ValueError(
+                f"images have dtype {X.dtype}; this model reads floating-point values."
+            )
+        (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
+        return found
