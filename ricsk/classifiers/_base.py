@@ -170,7 +170,6 @@ class TorchClassifier(ClassifierMixin, Estimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit_encrypted(self, X: ArrayLike, y: ArrayLike, encryptor: Any) -> Self:
         """Train a new network on ciphertexts of plain images that are made anew in every epoch.
 
