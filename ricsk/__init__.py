@@ -75,6 +75,7 @@ _ROOMS = (
     "attacks",
     "audit",
     "base",
+    "baselines",
     "blocks",
     "cloud",
     "datasets",

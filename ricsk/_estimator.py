@@ -75,7 +75,11 @@ class Estimator(BaseEstimator):
         """
         twin = object.__new__(type(self))
         twin.__dict__.update(
-            {name: value for name, value in self.__dict__.items() if not name.endswith("_")}
+            {
+                name: value
+                for name, value in self.__dict__.items()
+                if not name.endswith("_") and name not in self._derived
+            }
         )
         yield twin
         self.__dict__.clear()

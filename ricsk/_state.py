@@ -34,6 +34,7 @@ __all__ = [
     "check_values",
     "exactly",
     "explain_restoring",
+    "is_array",
 ]
 
 MAX_STORED_VALUES = 2**30
@@ -95,9 +96,28 @@ def _is_dtype_of_numbers(value: Any) -> bool:
         return False
 
 
+def is_array(value: Any) -> bool:
+    """Tell whether a stored value is an array and nothing that behaves like one.
+
+    Parameters
+    ----------
+    value : object
+        An array that joblib has mapped into memory is one, too.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_array(np.zeros(3)), is_array(np.ma.zeros(3)), is_array([0.0])
+    (True, False, False)
+    """
+    return type(value) in (np.ndarray, np.memmap)
+
+
 def _is_list_of_labels(value: Any) -> bool:
-    # joblib maps arrays into memory on request
-    return type(value) in (np.ndarray, np.memmap) and value.ndim == 1 and len(value) > 0
+    return is_array(value) and value.ndim == 1 and len(value) > 0
 
 
 COUNT = Interval(Integral, 0, None, closed="left")

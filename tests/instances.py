@@ -27,6 +27,7 @@ from ricsk import (
 from ricsk.attacks import (
     BruteForceAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -36,7 +37,15 @@ from ricsk.attacks import (
     KnownPlaintextAttack,
     LabelOnlyBaseline,
     LinearAttack,
+    NeuraCryptAttack,
     SIAGANAttack,
+)
+from ricsk.baselines import (
+    CloakEncryptor,
+    InstaHideClassifier,
+    InstaHideEncryptor,
+    LSBEncryptor,
+    NeuraCryptEncoder,
 )
 from ricsk.cloud import CloudHalf, RemoteClassifier
 from ricsk.encryptors import PublishedRICEncryptor
@@ -71,6 +80,8 @@ ENCRYPTORS = [
         scramble_blocks=True,
         reversal="independent",
     ),
+    InstaHideEncryptor(KEY, k=2),
+    NeuraCryptEncoder(KEY, patch_size=1, width=4, depth=1),
 ]
 
 # These need a classifier that is to read their ciphertexts, and labels if it is not frozen.
@@ -79,12 +90,14 @@ GUIDED_ENCRYPTORS = [
     PublishedRICEncryptor(KEY, ReadsOne(), epochs=1, batch_size=512),
     SealedEncryptor(KEY, LogisticRegression()),
     SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
+    CloakEncryptor(KEY, LogisticRegression(), epochs=1),
     # scikit-learn fits on integers from 0 to 2 as 8-bit values: steps of a level may not be large.
     SealedEncryptor(KEY, LogisticRegression(C=1e-4), match="proba", bit_planes=2),
 ]
 
 KEYLESS_ENCRYPTORS = [
     TransformationNetworkEncryptor(LogisticRegression(), width=1, epochs=1, batch_size=32),
+    LSBEncryptor(LogisticRegression()),
 ]
 
 CODECS = [JPEGCodec(), JPEGCodec(80, subsampling="4:4:4")]
@@ -112,6 +125,13 @@ CLASSIFIERS = [
             width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
         ),
     ),
+    InstaHideClassifier(
+        InstaHideEncryptor(KEY, k=2),
+        CNNClassifier(
+            width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
+        ),
+        test_encodings=3,
+    ),
 ]
 
 # Like scikit-learn's frozen estimators these learn nothing from what `fit` is given.
@@ -125,6 +145,7 @@ REMOTE = [RemoteClassifier("http://127.0.0.1:9", "nobody")]
 ATTACKS = [
     BruteForceAttack(keys=2),
     CloudAttack(LogisticRegression(), budget=1),
+    DecoderAttack(),
     DisclosureBaseline(LogisticRegression(), budget=1),
     FRAttack(),
     GANAttack(budget=1),
@@ -134,5 +155,6 @@ ATTACKS = [
     KnownPlaintextAttack(budget=1),
     LabelOnlyBaseline(),
     LinearAttack(),
+    NeuraCryptAttack(),
     SIAGANAttack(budget=1),
 ]

@@ -12,16 +12,25 @@ import pytest
 import skops.io
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 import ricsk
-from ricsk import EtCEncryptor, PixelEncryptor, PrivateClassifier, SecretKey, ViTClassifier
+from ricsk import (
+    EtCEncryptor,
+    PixelEncryptor,
+    PrivateClassifier,
+    SealedEncryptor,
+    SecretKey,
+    ViTClassifier,
+)
 from ricsk import _estimator as estimator_module
 from ricsk._estimator import STATE_FORMAT
 from ricsk.attacks import (
     BruteForceAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -31,9 +40,11 @@ from ricsk.attacks import (
     KnownPlaintextAttack,
     LabelOnlyBaseline,
     LinearAttack,
+    NeuraCryptAttack,
     SIAGANAttack,
 )
 from ricsk.attacks import __all__ as public_attacks
+from ricsk.baselines import LSBEncryptor, NeuraCryptEncoder
 from ricsk.exceptions import SmallKeySpaceWarning, StateVersionError
 from tests.instances import (
     CLASSIFIERS,
@@ -48,6 +59,11 @@ X = rng.integers(0, 128, (40, 4, 4, 3), dtype=np.uint8)
 X[20:] += 128
 Y = np.repeat(["dark", "light"], 20)
 ENCRYPTOR = EtCEncryptor(KEY, block_size=2)
+VICTIMS = {
+    FRAttack: PixelEncryptor(KEY),
+    DecoderAttack: LSBEncryptor(LogisticRegression()),
+    NeuraCryptAttack: NeuraCryptEncoder(KEY, patch_size=1, width=3, depth=1),
+}
 OTHER_KEY = SecretKey(bytes(32))
 
 QUICK_ATTACKS = [
@@ -55,6 +71,7 @@ QUICK_ATTACKS = [
     LabelOnlyBaseline("mean"),
     LabelOnlyBaseline("medoid"),
     LinearAttack(),
+    NeuraCryptAttack(1),
     KeyReuseAttack(),
     KeyReuseAttack(0.25),
     FRAttack("chosen"),
@@ -63,6 +80,7 @@ QUICK_ATTACKS = [
     JigsawAttack(),
     JigsawAttack(2, rotate=False),
     BruteForceAttack([KEY, OTHER_KEY]),
+    DecoderAttack(),
 ]
 ATTACKS = [
     *QUICK_ATTACKS,
@@ -90,8 +108,7 @@ def fit(estimator):
     estimator = clone(estimator)
     if not hasattr(estimator, "reconstruct"):
         return estimator.fit(X, Y)
-    encryptor = PixelEncryptor(KEY) if isinstance(estimator, FRAttack) else ENCRYPTOR
-    encryptor = clone(encryptor).fit(X)
+    encryptor = clone(VICTIMS.get(type(estimator), ENCRYPTOR)).fit(X, Y)
     public = {"public_images": X[1:-1], "public_labels": Y[1:-1]}
     return estimator.fit(encryptor.transform(X), X, encryptor=encryptor, labels=Y, **public)
 
@@ -102,7 +119,8 @@ def ask(estimator):
         return estimator.transform(X)
     labels = {"labels": Y} if hasattr(estimator, "pictures_") else {}
     labels = {"labels": Y} if hasattr(estimator, "common_") else labels
-    return estimator.reconstruct(X[:, ::-1], **labels)
+    C = X[:, ::-1].reshape(-1, *estimator.ciphertext_shape_)
+    return estimator.reconstruct(C, **labels)
 
 
 def load(cls, state):
@@ -296,3 +314,16 @@ def test_what_scikit_learn_notes_on_an_estimator_stays_where_it_is():
     encryptor.fit(X)
     assert encryptor._parent_callback_ctx is note
     assert before.items() <= vars(encryptor).items()
+
+
+def test_a_fit_after_another_forgets_what_followed_from_the_first():
+    """Such as how the former classifier was asked."""
+    rows = X.repeat(8, axis=1).repeat(8, axis=2).reshape(40, -1) / 255
+    first, second = (
+        FrozenEstimator(LogisticRegression(C=1e-4).fit(rows, labels))
+        for labels in (np.arange(40) % 4, Y)
+    )
+    sealed = SealedEncryptor(KEY, image_shape=(32, 32, 3), kappa=0.0)
+    for classifier in (first, second):
+        sealed.set_params(classifier=classifier).fit(rows)
+        assert sealed._goal.reader.classifier is sealed.classifier_

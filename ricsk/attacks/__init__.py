@@ -5,6 +5,7 @@ from ricsk.attacks._base import Adversary, BaseAttack
 from ricsk.attacks._bound import BruteForceBound, brute_force_bound
 from ricsk.attacks._brute_force import BruteForceAttack
 from ricsk.attacks._cloud import CloudAttack
+from ricsk.attacks._decoder import DecoderAttack
 from ricsk.attacks._disclosure_baseline import DisclosureBaseline
 from ricsk.attacks._distinguishing_game import DistinguishingGame, GameResult
 from ricsk.attacks._found_map import FoundMap
@@ -16,7 +17,9 @@ from ricsk.attacks._key_reuse import KeyReuseAttack
 from ricsk.attacks._known_plaintext import KnownPlaintextAttack
 from ricsk.attacks._label_only_baseline import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
+from ricsk.attacks._neuracrypt import NeuraCryptAttack
 from ricsk.attacks._sia_gan import SIAGANAttack
+from ricsk.attacks.instahide import InstaHideRecovery, recover_instahide
 from ricsk.attacks.jigsaw import JigsawAttack, JigsawScores, jigsaw_scores
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "BruteForceAttack",
     "BruteForceBound",
     "CloudAttack",
+    "DecoderAttack",
     "DisclosureBaseline",
     "DistinguishingGame",
     "FRAttack",
@@ -34,15 +38,18 @@ __all__ = [
     "ITNAttack",
     "IdentificationAttack",
     "IdentificationResult",
+    "InstaHideRecovery",
     "JigsawAttack",
     "JigsawScores",
     "KeyReuseAttack",
     "KnownPlaintextAttack",
     "LabelOnlyBaseline",
     "LinearAttack",
+    "NeuraCryptAttack",
     "SIAGANAttack",
     "brute_force_bound",
     "jigsaw_scores",
+    "recover_instahide",
 ]
 
 publish(globals())

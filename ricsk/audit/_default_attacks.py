@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from ricsk.attacks import (
     BaseAttack,
     CloudAttack,
+    DecoderAttack,
     DisclosureBaseline,
     FRAttack,
     GANAttack,
@@ -17,10 +18,12 @@ from ricsk.attacks import (
     KeyReuseAttack,
     KnownPlaintextAttack,
     LinearAttack,
+    NeuraCryptAttack,
     SIAGANAttack,
 )
 from ricsk.audit._trials import Trial, default_trials
 from ricsk.base import get_encryptor_tags
+from ricsk.baselines import NeuraCryptEncoder
 
 __all__ = ["default_attacks"]
 
@@ -78,6 +81,10 @@ def default_attacks(
         SIAGANAttack(**trained),
     ]
     tags = get_encryptor_tags(encryptor)
+    if tags.recoverable and not tags.keyed:
+        result.append(DecoderAttack())
+    if isinstance(encryptor, NeuraCryptEncoder):
+        result.append(NeuraCryptAttack(encryptor.patch_size_))
     if tags.learns_on == "plain":
         classifier = FrozenEstimator(encryptor.classifier_)
         discloses: Any = tags.discloses

@@ -170,13 +170,13 @@ class TorchClassifier(ClassifierMixin, Estimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit_encrypted(self, X: ArrayLike, y: ArrayLike, encryptor: Any) -> Self:
         """Train a new network on ciphertexts of plain images that are made anew in every epoch.
 
         So the augmentation changes images before they are encrypted, and may be any. What is
         trained reads ciphertexts, as after ``fit(encryptor.transform(X), y)``. The encryptor, and
-        its key, are not kept.
+        its key, are not kept. Where ciphertexts mix several images, it learns the mixed labels, and
+        each epoch mixes anew.
 
         Parameters
         ----------
@@ -226,7 +226,9 @@ class TorchClassifier(ClassifierMixin, Estimator):
             self.value_range_ = encryptor.value_range_
             self.image_shape_in_ = encryptor.ciphertext_shape_
             self.n_features_in_ = math.prod(self.image_shape_in_)
-            encrypt = make_encryption(encryptor, batch.pixels.dtype, self.value_range_)
+            encrypt = make_encryption(
+                encryptor, batch.pixels.dtype, self.value_range_, self.classes_
+            )
             arrays.append(encryptor.transform(batch.pixels[:1]))
         self.network_config_ = {
             "name": self._network,

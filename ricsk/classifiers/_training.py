@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import count
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import TensorDataset
 
+from ricsk.base import get_encryptor_tags
 from ricsk.classifiers._network import PenalizedLoss, PixelNetwork, TrainedNetwork, read_pixels
 from ricsk.images import ValueRange
 from ricsk.training import (
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_checkpoint", "make_encryption", "train_classifier"]
 
-Encrypt = Callable[[Tensor], Tensor]
+Encrypt = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From images and their classes, or shares of classes, to the same of ciphertexts."""
 
 
 def train_classifier(
@@ -66,7 +70,8 @@ def train_classifier(
     randomness : OwnRandomness
         What to draw from.
     encrypt : callable, optional
-        What turns images into what the network reads, after their augmentation.
+        What turns images into what the network reads, after their augmentation, and their classes
+        into what it is to say of it.
     checkpoint : Checkpoint, optional
         Where the training is kept.
 
@@ -85,7 +90,7 @@ def train_classifier(
         )
         data, held_out = TensorDataset(*data[kept]), TensorDataset(*data[held])
         if encrypt is not None:
-            held_out = TensorDataset(encrypt(held_out.tensors[0]), held_out.tensors[1])
+            held_out = TensorDataset(*encrypt(*held_out.tensors))
     if device.type == "cuda":  # where convolutions of 16 bits are built for this order
         # torch's types leave this form of Module.to out, which its documentation has.
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -116,8 +121,12 @@ def train_classifier(
     return history
 
 
-def make_encryption(encryptor: Any, dtype: np.dtype[Any], value_range: ValueRange) -> Encrypt:
+def make_encryption(
+    encryptor: Any, dtype: np.dtype[Any], value_range: ValueRange, classes: NDArray[Any]
+) -> Encrypt:
     """Encrypt batches as the images that they were made from would be: in their dtype and range.
+
+    Where ciphertexts mix several images, each batch is mixed anew, and labels with it.
 
     Parameters
     ----------
@@ -127,22 +136,42 @@ def make_encryption(encryptor: Any, dtype: np.dtype[Any], value_range: ValueRang
         Of the images: uint8, or floating-point.
     value_range : ValueRange
         The floating-point values of black and white.
+    classes : ndarray
+        The labels.
 
     Returns
     -------
     callable
-        From tensors as `read_pixels` returns them to the same of ciphertexts.
-    """
+        From tensors as `read_pixels` returns them, and numbers or shares of classes, to the same of
+        ciphertexts.
 
-    def encrypt(pixels: Tensor) -> Tensor:
+    Raises
+    ------
+    ValueError
+        If the encryptor mixes other labels.
+    """
+    mixes, number = get_encryptor_tags(encryptor).mixes_labels, count()
+    if mixes and not np.array_equal(encryptor.classes_, classes):
+        raise ValueError(
+            f"the encryptor mixes images of the classes {encryptor.classes_.tolist()}, but y has "
+            f"{classes.tolist()}. Fit it on images of these."
+        )
+
+    def encrypt(pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         values = pixels.cpu().numpy()
         if dtype != np.uint8:
             low, high = value_range.low, value_range.high
             values = low + (high - low) * values.astype(dtype)
         elif values.dtype != np.uint8:
             values = np.rint(255 * values).astype(np.uint8)
-        C = encryptor.transform(values).reshape(-1, *encryptor.ciphertext_shape_)
-        return read_pixels(C, value_range).to(pixels.device)
+        if mixes:
+            shares = targets if targets.ndim == 2 else one_hot(targets, len(classes))
+            C, mixed = encryptor.encode(values, shares.cpu().numpy(), first=next(number))
+            targets = torch.from_numpy(mixed).float().to(targets.device)
+        else:
+            C = encryptor.transform(values)
+        C = C.reshape(-1, *encryptor.ciphertext_shape_)
+        return read_pixels(C, value_range).to(pixels.device), targets
 
     return encrypt
 
@@ -201,6 +230,6 @@ def _make_prepare(
     def prepare(pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if augmentation is not None:
             pixels, targets = augmentation(pixels.to(device), targets.to(device))
-        return (pixels if encrypt is None else encrypt(pixels)), targets
+        return (pixels, targets) if encrypt is None else encrypt(pixels, targets)
 
     return prepare

@@ -89,6 +89,9 @@ class RemoteClassifier(ClassifierMixin, Estimator):
     >>> pipeline = make_pipeline(EtCEncryptor(SecretKey.generate()), remote)
     """
 
+    # What it is asked about leaves this machine: encryptors, which ask of plain images, refuse it.
+    is_remote: ClassVar[bool] = True
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "url": [str],
         "name": [str],

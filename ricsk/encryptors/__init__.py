@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
+    from ricsk.encryptors._guided import GuidedEncryptor
     from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
     from ricsk.encryptors.ric import PublishedRICEncryptor, RICEncryptor
     from ricsk.encryptors.sealed import SealedEncryptor, unseal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EtCEncryptor",
+    "GuidedEncryptor",
     "LearnableEncryptor",
     "PixelEncryptor",
     "PublishedRICEncryptor",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_guided": ("GuidedEncryptor",),
     "perceptual": ("EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"),
     "ric": ("PublishedRICEncryptor", "RICEncryptor"),
     "sealed": ("SealedEncryptor", "unseal"),

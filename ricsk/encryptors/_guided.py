@@ -19,7 +19,7 @@ from torch import nn
 
 from ricsk._frozen import is_frozen
 from ricsk._secrets import show_object
-from ricsk._state import DIGEST, LABELS, exactly
+from ricsk._state import DIGEST, LABELS, exactly, is_array
 from ricsk.base import BaseImageEncryptor, Part, Tags, Task
 from ricsk.classifiers import CNNClassifier
 from ricsk.encryptors._parallel import compute_in_parallel
@@ -134,9 +134,7 @@ class GuidedEncryptor(BaseImageEncryptor):
             raise ValueError("its templates may take another number of bytes than those of fit")
         for (label, *shape), levels in templates.levels.items():
             if label not in range(len(self.classes_)) or not (
-                type(levels) is np.ndarray
-                and levels.dtype == np.uint8
-                and levels.shape == tuple(shape)
+                is_array(levels) and levels.dtype == np.uint8 and levels.shape == tuple(shape)
             ):
                 raise ValueError("its templates are not ciphertexts of their shapes")
 
@@ -179,6 +177,19 @@ class GuidedEncryptor(BaseImageEncryptor):
             self.feature_layer_,
             find_device_again(self.device_),
         )
+
+    def _check_levels_survive(self, dtype: np.dtype[Any]) -> None:
+        """Refuse a dtype that is too coarse for the range: no such ciphertext would open."""
+        levels = np.arange(256, dtype=np.uint8)
+        values = self.value_range_
+        with np.errstate(over="ignore"):
+            written = values.from_uint8(levels, dtype)
+        if len(np.unique(written)) < 256 or not np.isfinite(written).all():
+            raise ValueError(
+                f"{dtype} cannot tell the 256 levels from {values.low:g} to {values.high:g} apart, "
+                "so a ciphertext would lose bits. Give images of more precision, on [0, 1], or as "
+                "uint8."
+            )
 
     def _compute(self, task: Task, parts: list[Part]) -> list[NDArray[Any]]:
         n_workers = effective_n_jobs(self.n_jobs)
@@ -242,6 +253,12 @@ def _check_classifier(classifier: Any) -> None:
             "classifier. Write classifier=PretrainedClassifier(module, size=(height, width), "
             "mean=..., std=..., classes=...), or PretrainedClassifier.from_timm(module) or "
             ".from_transformers(module, processor), which read them off it."
+        )
+    if getattr(type(inner), "is_remote", False):
+        raise TypeError(
+            f"classifier is a {type(inner).__name__}, which sends what it is asked about over the "
+            "network, and an encryptor asks about plain images. Give the classifier itself, or a "
+            "copy of it, on this machine; ask the remote one about ciphertexts."
         )
     kinds = {
         "a regressor": is_regressor,

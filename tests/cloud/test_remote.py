@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ricsk import CNNClassifier, EtCEncryptor, SecretKey
+from ricsk import CNNClassifier, EtCEncryptor, RICEncryptor, SealedEncryptor, SecretKey
 from ricsk._frozen import is_frozen
 from ricsk.cloud import Limits, RemoteClassifier, _connection, create_app
 from ricsk.cloud._protocol import Tensor, encode_message
@@ -396,3 +397,12 @@ def test_no_more_connections_than_asked_for(make):
     with running(Starlette(routes=routes)) as url:
         make(url, "fake", batch_size=1, n_connections=2).predict(X)
     assert most == 2
+
+
+@pytest.mark.parametrize("kind", [RICEncryptor, SealedEncryptor])
+@pytest.mark.parametrize("wrap", [lambda remote: remote, FrozenEstimator], ids=["bare", "frozen"])
+def test_an_encryptor_does_not_show_it_plain_images(kind, wrap, make, url, monkeypatch):
+    remote = make(url)
+    monkeypatch.setattr(RemoteClassifier, "predict", lambda *_: pytest.fail("was asked"))
+    with pytest.raises(TypeError, match="asks about plain images"):
+        kind(SecretKey(bytes(32)), wrap(remote)).fit(np.zeros_like(X))

@@ -23,6 +23,7 @@ from ricsk import (
     SealedEncryptor,
     SecretKey,
 )
+from ricsk.baselines import CloakEncryptor, InstaHideEncryptor, NeuraCryptEncoder
 from ricsk.datasets import make_street_numbers
 from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.keys import Keystream
@@ -80,6 +81,18 @@ def sealed(**parameters):
     return SealedEncryptor(KEY, **parameters)
 
 
+def cloak(**parameters):
+    return CloakEncryptor(KEY, **parameters)
+
+
+def neuracrypt(**parameters):
+    return NeuraCryptEncoder(KEY, **parameters)
+
+
+def instahide(**parameters):
+    return InstaHideEncryptor(KEY, **parameters)
+
+
 TRAINING = {"epochs": 1, "batch_size": 60, "random_state": 0}
 SHAPES = [{"image_shape": shape} for shape in ((16, 64, 3), (64, 16, 3), (32, 96), (96, 32))]
 
@@ -105,6 +118,26 @@ SETTINGS = [
         *({"per_block_keys": True, "scramble_blocks": True, "reversal": "independent"},),
     ),
     *vary(le, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        neuracrypt,
+        {"width": 16, "depth": 1},
+        *({"patch_size": 8}, {"width": 8}, {"depth": 2}, {"shuffle": False}),
+    ),
+    *vary(neuracrypt, {"width": 16, **SHAPES[0]}, *SHAPES[1:], rows=True),
+    *vary(
+        instahide,
+        {},
+        *({"k": 3}, {"largest_weight": 0.7}, {"private_weight": 0.4}),
+    ),
+    *vary(instahide, SHAPES[0], *SHAPES[1:], rows=True),
+    *vary(
+        cloak,
+        {"classifier": LINEAR, "image_shape": (32, 32, 3), **TRAINING},
+        *({"classifier": OTHER}, {"weight": 1.0}, {"largest": 2.0}, {"suppress": 0.5}),
+        *({"epochs": 2}, {"batch_size": 30}, {"learning_rate": 0.02}, {"random_state": 1}),
+        *SHAPES[:2],
+        rows=True,
+    ),
     *vary(
         ric,
         {"classifier": LINEAR, "image_shape": (32, 32, 3), "kappa": 0.0},

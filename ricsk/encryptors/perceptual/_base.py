@@ -102,6 +102,11 @@ class PixelMapEncryptor(KeyedEncryptor):
         self._validate_params()
         return self._make_scheme(shape).count_bits()
 
+    def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
+        super()._learn(X, y)
+        # What is loaded waits for its first image. After fit, transform changes nothing more.
+        self._pixel_map = self.scheme_.make_map(self.key_)
+
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
         self.scheme_ = self._make_scheme(batch.shape)

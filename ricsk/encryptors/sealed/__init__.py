@@ -9,13 +9,15 @@ from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
     from ricsk.encryptors.sealed._encryptor import SealedEncryptor
+    from ricsk.encryptors.sealed._goal import Goal, Targets, draw_low_planes
     from ricsk.encryptors.sealed._thumbnail import seal_noise
     from ricsk.encryptors.sealed._unseal import unseal
 
-__all__ = ["SealedEncryptor", "seal_noise", "unseal"]
+__all__ = ["Goal", "SealedEncryptor", "Targets", "draw_low_planes", "seal_noise", "unseal"]
 
 _HOMES = {
     "_encryptor": ("SealedEncryptor",),
+    "_goal": ("Goal", "Targets", "draw_low_planes"),
     "_thumbnail": ("seal_noise",),
     "_unseal": ("unseal",),
 }

@@ -308,6 +308,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.kappa_ = self._choose_kappa(self.kappa, self._examine(*enlarged_samples))
         self.context_ = self._encode_settings()
         self.templates_ = ClassTemplates()
+        self._goal = self._make_goal()
         if self.templates == "eager":
             self._make_templates(np.arange(len(self.classes_)))
 
@@ -419,6 +420,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     @cached_property
     def _goal(self) -> Goal:
+        return self._make_goal()
+
+    def _make_goal(self) -> Goal:
         return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
 
     def _derive_from_key(self) -> None:
@@ -504,19 +508,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         levels = drawing._seal(images, compressed, ask, batch.form, "X")
         C = batch.form.restore(self.value_range_.from_uint8(levels, pixels.dtype))
         return C.reshape(len(C), -1) if self.flattens_ else C
-
-    def _check_levels_survive(self, dtype: np.dtype[Any]) -> None:
-        """Refuse a dtype that is too coarse for the range: no such ciphertext would open."""
-        levels = np.arange(256, dtype=np.uint8)
-        values = self.value_range_
-        with np.errstate(over="ignore"):
-            written = values.from_uint8(levels, dtype)
-        if len(np.unique(written)) < 256 or not np.isfinite(written).all():
-            raise ValueError(
-                f"{dtype} cannot tell the 256 levels from {values.low:g} to {values.high:g} apart, "
-                "so a ciphertext would lose bits. Give images of more precision, on [0, 1], or as "
-                "uint8."
-            )
 
     def _seal(
         self,
