@@ -115,7 +115,7 @@ def test_compact_ciphertexts_are_mostly_grey_above_the_payload():
 def test_kappa_is_half_of_the_median_margin():
     plain = flat(D_TRAIN[:400])
     margins = least_margins(LINEAR, plain, LINEAR.predict(plain))
-    assert linear().fit(plain).kappa_ == pytest.approx(np.median(margins) / 2, rel=1e-4)
+    assert linear().fit(plain).kappa_ == pytest.approx(np.median(margins) / 2, rel=5e-3)
 
 
 def test_automatic_choices_look_at_all_classes_of_sorted_images():
@@ -294,7 +294,7 @@ def test_fit_refuses_images_of_which_none_fits():
         sealed.fit(flat(digits))
     assert not hasattr(sealed, "scale_")
     noise = np.random.default_rng(0).integers(0, 256, (3, 1024), np.uint8) / 255
-    with pytest.raises(TooLargeError, match=r"6 bit planes .* give images that are larger"):
+    with pytest.raises(TooLargeError, match=r"6 bit planes; .* give images that are larger"):
         linear().fit(noise)
     few = np.repeat([1, 0], [740, 284]) * noise
     with pytest.raises(TooLargeError, match="To seal such images, set bit_planes=7, or"):
