@@ -102,6 +102,7 @@ def restore_order(
 
     Examples
     --------
+    >>> import numpy as np
     >>> wide, tall = np.zeros((2, 2, 3)), np.zeros((1, 3, 2))
     >>> [image.shape for image in restore_order([[0, 2], [1]], [wide, tall])]
     [(2, 3), (3, 2), (2, 3)]
@@ -141,6 +142,7 @@ def numbered(positions: NDArray[np.int64]) -> Iterator[None]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> with numbered(np.array([4, 7])):
     ...     find_positions([1])
     [7]

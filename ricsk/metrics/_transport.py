@@ -160,8 +160,8 @@ def resize_and_back(X: NDArray[np.floating], scale: float = 0.5) -> NDArray[np.f
     --------
     >>> import numpy as np
     >>> checks = np.indices((4, 4)).sum(axis=0)[np.newaxis, ..., np.newaxis] % 2
-    >>> float(resize_and_back(checks.astype(float)).std().round(2))
-    0.03
+    >>> bool(resize_and_back(checks.astype(float)).std() < 0.1 < checks.std())
+    True
     """
     images = torch.from_numpy(np.asarray(X, np.float32)).permute(0, 3, 1, 2)
     height, width = images.shape[2:]
