@@ -69,7 +69,7 @@ NUMBERS = Check("an array of numbers of classes", lambda value: _has_form(value,
 class InstaHideEncryptor(KeyedEncryptor):
     r"""Mix images with other images and flip signs at random: InstaHide's encodings [1]_.
 
-    An image x becomes :math:`\sigma \circ (\lambda_1 x + \lambda_2 x_2 + \dots + \lambda_k x_k)`,
+    An image x becomes :math:`\sigma \circ (\lambda_1 x + \lambda_2 x_2 + \cdots + \lambda_k x_k)`,
     with random weights, partners from the images of `fit`, or most of them from public images, and
     a random sign σ for each value. Images are normalized first. A classifier is trained on
     encodings, and on the labels of what was mixed, with the same weights; see

@@ -10,7 +10,7 @@ class KeyPath(str):
     """The path of a key file that was there when it was given, so that it is not a secret text.
 
     It stays one in copies and pickles, so that an estimator can be cloned after the file has gone.
-    Files of data alone, such as skops, hold a plain text instead, which loads as a `StoredPath`.
+    Files of data alone, such as skops, hold a plain text instead, which loads as a ``StoredPath``.
 
     Examples
     --------
