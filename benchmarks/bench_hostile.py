@@ -105,6 +105,7 @@ def shades() -> Image.Image:
 
 def forge(fitted: object, **changes: object) -> Callable[[], object]:
     """Prepare to load the state of an estimator with other values in it."""
+    # Not every object has a state of these methods, but those that are given here do.
     state = {**fitted.__getstate__(), **changes}  # type: ignore[attr-defined]
     twin = object.__new__(type(fitted))
     return lambda: twin.__setstate__(state)  # type: ignore[attr-defined]

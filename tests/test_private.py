@@ -306,6 +306,7 @@ def test_a_classifier_that_keeps_plain_images_has_no_cloud_half(classifier, wher
         private.cloud_half()
 
 
+# Classifiers of a few iterations will do here; they need not be good ones.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_an_optimizer_remembers_stays_behind():
     network = MLPClassifier((100,), max_iter=20, random_state=0)

@@ -45,6 +45,7 @@ from tests.instances import (
     KEYLESS_ENCRYPTORS,
 )
 
+# Classifiers of a few iterations will do here; they need not be good ones.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 rng = np.random.default_rng(0)

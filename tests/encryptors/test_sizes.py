@@ -24,6 +24,7 @@ from ricsk import (
 from ricsk import base as base_module
 from ricsk.exceptions import NotSealedError, SmallKeySpaceWarning, TooLargeError
 
+# Small images have few blocks, and so few keys: what is warned of is not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore::ricsk.exceptions.SmallKeySpaceWarning")
 
 KEY, OTHER = SecretKey(bytes(32)), SecretKey(bytes(range(32)))
