@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from ricsk import (
     CNNClassifier,
     ConvMixerClassifier,
+    PretrainedClassifier,
     RICEncryptor,
     SealedEncryptor,
     SecretKey,
@@ -21,6 +22,7 @@ from ricsk import (
 )
 from ricsk.datasets import load_digits
 from ricsk.metrics import psnr
+from tests.pretrained.networks import make_network
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="this machine has no graphics processor with CUDA"
@@ -79,6 +81,16 @@ def test_ric_images_made_there_are_recovered_without_one(classifier, tmp_path):
     assert psnr(PLAIN, found["X"]).min() > 40
     # The decoder computes in single precision, which is not the same in its last bits.
     assert np.abs(found["X"].astype(int) - here).max() <= 1
+
+
+def test_a_pretrained_network_that_was_used_there_is_read_without_one(tmp_path):
+    network = make_network()
+    classifier = PretrainedClassifier(network, size=8, device="cuda")
+    expected = classifier.predict_proba(PLAIN)
+    assert next(network.parameters()).is_cuda
+    found = read_without(classifier, PLAIN, tmp_path)
+    np.testing.assert_allclose(found["proba"], expected, atol=1e-3)
+    assert next(network.parameters()).is_cuda  # whose own module stayed where it was
 
 
 def test_encrypting_again_gives_the_same(classifier):
