@@ -247,16 +247,15 @@ class Sealer:
                 f"this ciphertext is authentic, but of format {version}, codec {codec}; this "
                 f"version of ricsk reads format {VERSION}. Update ricsk."
             )
-        padded = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")
+        data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")
         height, width, channels = self.shape
         try:
-            if not padded.endswith(_MARK):
+            if not data.endswith(_MARK):
                 raise ValueError("no end of the data")
             if scale == 0 or height % scale or width % scale:
                 raise ValueError("a scale that does not divide the size")
-            return decompress(
-                padded[:-1], names[codec], (height // scale, width // scale, channels)
-            )
+            size = height // scale, width // scale, channels
+            return decompress(data.removesuffix(_MARK), names[codec], size)
         except ValueError as error:
             raise NotSealedError(f"{REFUSED}: it does not hold an image of this size") from error
 
