@@ -34,6 +34,7 @@ __all__ = [
 _TAG_BYTES = 16
 _SIV_BYTES = 16
 _HEADER_BYTES = 2
+_MARK = b"\x80"
 
 VERSION = 2
 """Version of the format, in every header."""
@@ -150,7 +151,7 @@ class Sealer:
             If the image does not fit.
         """
         head = VERSION << 4 | CODEC_NUMBERS[codec]
-        message = bytes([head, scale]) + nonce + data + b"\x80"
+        message = bytes([head, scale]) + nonce + data + _MARK
         room = self._n_bytes - _TAG_BYTES - _SIV_BYTES
         if len(message) > room:
             raise TooLargeError(f"{len(message)} bytes do not fit into the room for {room}")
@@ -246,12 +247,15 @@ class Sealer:
                 f"this ciphertext is authentic, but of format {version}, codec {codec}; this "
                 f"version of ricsk reads format {VERSION}. Update ricsk."
             )
-        data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")[:-1]
+        data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")
         height, width, channels = self.shape
         try:
+            if not data.endswith(_MARK):
+                raise ValueError("no end of the data")
             if scale == 0 or height % scale or width % scale:
                 raise ValueError("a scale that does not divide the size")
-            return decompress(data, names[codec], (height // scale, width // scale, channels))
+            size = height // scale, width // scale, channels
+            return decompress(data.removesuffix(_MARK), names[codec], size)
         except ValueError as error:
             raise NotSealedError(f"{REFUSED}: it does not hold an image of this size") from error
 

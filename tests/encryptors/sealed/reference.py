@@ -12,14 +12,14 @@ RAW = bytes(range(32))
 KEY = SecretKey(RAW)
 
 
-def seal(key, carrier, bit_planes, message):
+def seal(key, carrier, bit_planes, message, mark=b"\x80"):
     """Write a message into the low planes of a carrier, which gives the other bits, and sign."""
     shape, values = carrier.shape, [int(value) for value in carrier.reshape(-1)]
     n = len(values)
     context = struct.pack("<IIIIB", *shape, n, bit_planes)
     room = n * bit_planes // 8 - 32
     assert len(message) < room
-    padded = message + b"\x80" + b"\x00" * (room - 1 - len(message))
+    padded = (message + mark).ljust(room, b"\x00")
     body = AESSIV(key.derive("sealed/siv", length=64)).encrypt(padded, [context])
 
     def write(data):

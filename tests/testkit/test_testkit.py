@@ -1,0 +1,88 @@
+"""The package's reader makes of every case of the kit what is written beside it."""
+
+import io
+import json
+from itertools import chain
+
+import pytest
+
+from ricsk import SecretKey, unseal
+from ricsk.codecs import read_image
+from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
+from ricsk.files import open_photograph
+from tests.testkit.images import make_images
+from tests.testkit.kit import (
+    FOLDER,
+    INDEX,
+    NEWER,
+    OPENS,
+    REFUSED,
+    WRONG_KEY,
+    describe_image,
+    digest,
+)
+from tests.testkit.photographs import make_photographs
+
+CASES = json.loads(INDEX.read_text()) if INDEX.exists() else []
+OUTCOMES = {NotSealedError: REFUSED, NewerFormatError: NEWER, WrongKeyError: WRONG_KEY}
+
+
+def make_cases():
+    return chain(make_images(), make_photographs())
+
+
+def read_case(case):
+    """Read a case with the package, and describe what came out."""
+    key = SecretKey.from_text(case["key"])
+    data = (FOLDER / case["file"]).read_bytes()
+    try:
+        found = read_as[case["kind"]](data, key)
+    except tuple(OUTCOMES) as error:
+        return {"expect": OUTCOMES[type(error)]}
+    return {"expect": OPENS, **found}
+
+
+def read_sealed_image(data, key):
+    try:
+        pixels = read_image(data)
+        (image,) = unseal(pixels[None], key)
+    except ValueError as error:
+        # Pixels of a form that no sealed image has are refused before they are looked at.
+        raise error if type(error) in OUTCOMES else NotSealedError(str(error)) from None
+    return describe_image(image)
+
+
+def read_photograph(data, key):
+    opened = open_photograph(io.BytesIO(data), key)
+    found = {"found": opened.found, "thumbnail": describe_image(opened.thumbnail)}
+    if opened.found == "original":
+        found["original"] = {
+            "name": opened.name,
+            "length": len(opened.data),
+            "sha256": digest(opened.data),
+        }
+    return found
+
+
+read_as = {"image": read_sealed_image, "photograph": read_photograph}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_case(case):
+    fields = {"expect", "shape", "sha256", "found", "thumbnail", "original"}
+    expected = {name: value for name, value in case.items() if name in fields}
+    assert read_case(case) == expected
+
+
+def test_the_script_makes_these_files():
+    made = {case.name: case for case in make_cases()}
+    assert [case.describe() for case in made.values()] == CASES
+    kept = {path.name for path in FOLDER.iterdir()} - {INDEX.name}
+    assert kept == {f"{name}.png" for name in made}
+    for name, case in made.items():
+        assert (FOLDER / f"{name}.png").read_bytes() == case.data
+
+
+def test_the_kit_is_small_and_has_all_outcomes():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_000_000
+    assert {case["expect"] for case in CASES} == {OPENS, REFUSED, NEWER, WRONG_KEY}
