@@ -40,13 +40,17 @@ def coerce_opening_key(key: Any) -> SecretKey | PrivateKey:
     ...     coerce_opening_key(path) == private
     True
     """
+    fault = None if isinstance(key, PrivateKey) else SecretKey.find_fault(key)
+    if fault is not None:
+        del key
+        raise fault
     if isinstance(key, PrivateKey) or _is_file_of_private_key(key):
         return PrivateKey.coerce(key)
     return SecretKey.coerce(key)
 
 
 def _is_file_of_private_key(key: Any) -> bool:
-    if not isinstance(key, str | os.PathLike) or SecretKey.find_fault(key) is not None:
+    if not isinstance(key, str | os.PathLike):
         return False
     with open(key, "rb") as file:
         lines, _ = split_lines(decode(file.read(MAX_FILE_BYTES)))
