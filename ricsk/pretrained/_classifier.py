@@ -476,6 +476,8 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         state = dict(super().__getstate__())
         for made in ("_built", "_n_outputs"):
             state.pop(made, None)
+        if isinstance(self.model, nn.Module):
+            state["model"] = _on_processor(self.model)
         return {**state, "_restored": True}
 
     def __sklearn_clone__(self) -> Self:
@@ -490,6 +492,14 @@ class PretrainedClassifier(ClassifierMixin, Estimator):
         tags.target_tags.required = False
         tags.requires_fit = False
         return tags
+
+
+def _on_processor(model: nn.Module) -> nn.Module:
+    """Return a module whose pickle can be read where there is no accelerator."""
+    tensors = [*model.parameters(), *model.buffers()]
+    if all(tensor.device.type == "cpu" for tensor in tensors):
+        return model
+    return copy.deepcopy(model).cpu()
 
 
 def _load(model: nn.Module | ModelReference) -> nn.Module:
