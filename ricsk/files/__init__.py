@@ -9,13 +9,18 @@ from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
     from ricsk.files._ciphertexts import read_ciphertexts, read_header, write_ciphertexts
+    from ricsk.files._folder import FileResult, decrypt_folder, encrypt_folder, list_folder
     from ricsk.files._header import CiphertextHeader
     from ricsk.files._open import OpenedPhotograph, open_photograph
     from ricsk.files._seal import read_photograph, seal_photograph
 
 __all__ = [
     "CiphertextHeader",
+    "FileResult",
     "OpenedPhotograph",
+    "decrypt_folder",
+    "encrypt_folder",
+    "list_folder",
     "open_photograph",
     "read_ciphertexts",
     "read_header",
@@ -26,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "_ciphertexts": ("read_ciphertexts", "read_header", "write_ciphertexts"),
+    "_folder": ("FileResult", "decrypt_folder", "encrypt_folder", "list_folder"),
     "_header": ("CiphertextHeader",),
     "_open": ("OpenedPhotograph", "open_photograph"),
     "_seal": ("read_photograph", "seal_photograph"),

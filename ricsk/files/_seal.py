@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.codecs import crop_and_resize, read_image
+from ricsk.codecs import crop_and_resize, fit_to_shape, read_image
 from ricsk.encryptors.sealed import seal_noise
 from ricsk.files._envelope import (
     MAX_NAME,
@@ -173,14 +173,7 @@ def read_photograph(
             f"image has shape {pixels.shape} and dtype {pixels.dtype}; expected (height, width), "
             "(height, width, 1) or (height, width, 3), and uint8."
         )
-    height, width, channels = encryptor.image_shape_in_
-    resized = crop_and_resize(pixels, (height, width))
-    if channels == 3 and resized.shape[2] == 1:
-        resized = resized.repeat(3, axis=2)
-    elif channels == 1 and resized.shape[2] == 3:
-        # ITU-R 601, which Pillow and torchvision take as well.
-        grey = resized @ np.array([299, 587, 114]) / 1000
-        resized = np.rint(grey).astype(np.uint8)[..., np.newaxis]
+    resized = fit_to_shape(pixels, encryptor.image_shape_in_)
     form = ImageForm(encryptor.input_ndim_, np.dtype(encryptor.input_dtype_))
     return form.restore(encryptor.value_range_.from_uint8(resized[np.newaxis], form.dtype))
 

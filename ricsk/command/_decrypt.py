@@ -1,0 +1,70 @@
+"""``ricsk decrypt``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ricsk.command import _options as options
+from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._options import check_key, check_there, is_stream
+from ricsk.command._terminal import print_line, report, show_progress
+
+__all__ = ["decrypt"]
+
+
+@click.command()
+@options.src
+@options.dst
+@options.key
+@options.jobs
+@options.resume
+@options.force
+@options.dry_run
+@options.as_json
+@options.quiet
+def decrypt(
+    src: Path,
+    dst: Path,
+    key: Path | None,
+    jobs: int,
+    resume: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Open sealed files: each comes back byte for byte, with its name.
+
+    Where a service has taken the file out of the PNG file, the small picture that is left is
+    written in its place, and reported.
+    """
+    check_there(src)
+    keyfile = check_key(key)
+    from ricsk.files import decrypt_folder, list_folder, open_photograph
+    from ricsk.keys import coerce_opening_key
+
+    opening = coerce_opening_key(keyfile)
+    if src.is_dir():
+        if dry_run:
+            for found in list_folder(src):
+                print_line(str(found if isinstance(found, Path) else found.source))
+            return ExitCode.DONE
+        total = sum(1 for _ in list_folder(src))
+        results = decrypt_folder(src, dst, opening, resume=resume, overwrite=force, n_jobs=jobs)
+        shown = show_progress(results, total, quiet=quiet or as_json)
+        return report(shown, as_json=as_json, quiet=quiet)
+    if dry_run:
+        print_line(str(src))
+        return ExitCode.DONE
+    source = sys.stdin.buffer if is_stream(src) else src
+    target = sys.stdout.buffer if is_stream(dst) else dst
+    if open_photograph(source, opening, target, overwrite=force).found == "thumbnail":
+        raise CommandError(
+            f"{src}: the original is no longer in it, and nothing was written. A thumbnail is "
+            "left; ricsk.files.open_photograph returns it.",
+            ExitCode.FAILED,
+        )
+    return ExitCode.DONE

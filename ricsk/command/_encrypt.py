@@ -1,0 +1,161 @@
+"""``ricsk encrypt``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from ricsk.command import _options as options
+from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._options import check_key, check_there, is_stream
+from ricsk.command._terminal import print_line, print_note, report, show_progress
+
+if TYPE_CHECKING:
+    from ricsk.encryptors import SealedEncryptor
+    from ricsk.keys import SecretKey
+
+__all__ = ["encrypt"]
+
+# So many pictures tell which margins the classifier has.
+_N_SAMPLE = 16
+
+
+@click.command()
+@options.src
+@options.dst
+@options.key
+@options.model
+@options.weights
+@options.trust_model
+@click.option(
+    "--match",
+    type=click.Choice(["label", "proba", "features"]),
+    default="label",
+    show_default=True,
+    help="What the model reads in the sealed picture as in the photograph.",
+)
+@options.jobs
+@options.resume
+@options.force
+@options.dry_run
+@options.as_json
+@options.quiet
+def encrypt(
+    src: Path,
+    dst: Path,
+    key: Path | None,
+    model: str | None,
+    weights: Path | None,
+    trust_model: bool,
+    match: Literal["label", "proba", "features"],
+    jobs: int,
+    resume: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Seal files: a PNG file each, which carries the whole file, encrypted.
+
+    With --model, that classifier reads the picture in the PNG file as it reads the photograph;
+    without, the picture is noise that no classifier was asked about. The names of files and folders
+    stay readable, and so does what the classifier says.
+    """
+    check_there(src)
+    keyfile = check_key(key)
+    from ricsk.files import encrypt_folder, list_folder, seal_photograph
+    from ricsk.keys import SecretKey
+
+    secret = SecretKey.from_file(keyfile)
+    if model is None:
+        print_note(
+            "No --model: the pictures are noise that no classifier was asked about.",
+            quiet=quiet or as_json,
+        )
+    if src.is_dir():
+        if dry_run:
+            for found in list_folder(src):
+                print_line(str(found if isinstance(found, Path) else found.source))
+            return ExitCode.DONE
+        encryptor = None
+        if model is not None:
+            pictures = (path for path in list_folder(src) if isinstance(path, Path))
+            encryptor = _make_encryptor(secret, model, weights, trust_model, match, pictures)
+        given: dict[str, Any] = {"key": secret} if encryptor is None else {"encryptor": encryptor}
+        total = sum(1 for _ in list_folder(src))
+        results = encrypt_folder(src, dst, resume=resume, overwrite=force, n_jobs=jobs, **given)
+        shown = show_progress(results, total, quiet=quiet or as_json)
+        return report(shown, as_json=as_json, quiet=quiet)
+    if dry_run:
+        print_line(str(src))
+        return ExitCode.DONE
+    target: Any = sys.stdout.buffer if is_stream(dst) else dst
+    if dst.is_dir():
+        target = dst / f"{src.name}.png"
+    source: Any = src
+    if is_stream(src):
+        if model is not None:
+            raise CommandError(
+                "--model needs a file or folder, whose pictures it is shown first.", ExitCode.USAGE
+            )
+        source = sys.stdin.buffer
+    given = {"key": secret}
+    if model is not None:
+        given = {"encryptor": _make_encryptor(secret, model, weights, trust_model, match, [src])}
+    seal_photograph(source, target, overwrite=force, **given)
+    return ExitCode.DONE
+
+
+def _make_encryptor(
+    key: SecretKey,
+    model: str,
+    weights: Path | None,
+    trust_model: bool,
+    match: Literal["label", "proba", "features"],
+    pictures: Any,
+) -> SealedEncryptor:
+    """Fit an encryptor on some of the pictures, for the classifier's own size."""
+    import numpy as np
+    from sklearn.frozen import FrozenEstimator
+
+    from ricsk.codecs import fit_to_shape, read_image
+    from ricsk.command._models import load_classifier
+    from ricsk.encryptors import SealedEncryptor
+
+    classifier = load_classifier(model, weights, trust_model, to_seal=True)
+    shape = getattr(classifier, "image_shape_in_", None)
+    if shape is None and getattr(classifier, "size", None) is not None:
+        height, width = classifier.size
+        shape = height, width, 3
+    if shape is None:
+        raise CommandError(
+            f"the model {model!r} does not say what size of images it reads. Seal for it in "
+            "Python, by SealedEncryptor.",
+            ExitCode.MODEL,
+        )
+    sample = []
+    for path in pictures:
+        try:
+            sample.append(fit_to_shape(read_image(path), shape))
+        except (OSError, ValueError):  # it is reported when it is sealed
+            continue
+        if len(sample) == _N_SAMPLE:
+            break
+    if not sample:
+        raise CommandError(
+            "none of the files is a picture that can be read, and a model reads pictures alone. "
+            "Leave --model out to seal other files.",
+            ExitCode.FAILED,
+        )
+    encryptor = SealedEncryptor(
+        key,
+        FrozenEstimator(classifier),
+        match=match,
+        appearance="compact",
+        bit_planes=1,
+        nonce="random",
+    )
+    return encryptor.fit(np.stack(sample))

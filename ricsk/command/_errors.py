@@ -1,0 +1,65 @@
+"""Codes that the command ends with, and which error ends in which."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import click
+
+from ricsk.exceptions import (
+    KeyFileError,
+    KeyReferenceError,
+    NewerFormatError,
+    NoPrivateKeyError,
+    NotSealedError,
+    WrongKeyError,
+)
+
+__all__ = ["CommandError", "ExitCode", "find_command_error"]
+
+
+class ExitCode(IntEnum):
+    """What the command ends with."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    KEY = 3
+    MODEL = 4
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """Ends the command with a message and a code.
+
+    Parameters
+    ----------
+    message : str
+        What was given, what was expected, and what to do.
+    code : ExitCode
+        What to end with.
+    """
+
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.message, self.code = message, code
+
+
+_KEY_ERRORS = (KeyFileError, KeyReferenceError, NoPrivateKeyError, NotSealedError, WrongKeyError)
+
+
+def find_command_error(error: Exception) -> CommandError | None:
+    """Say how the command ends for an error; None if it is one of the program's own."""
+    if isinstance(error, CommandError):
+        return error
+    if isinstance(error, click.ClickException):
+        message = error.format_message()
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            message += f"\nTry '{context.command_path} --help'."
+        return CommandError(message, ExitCode.USAGE)
+    if isinstance(error, _KEY_ERRORS):
+        return CommandError(str(error), ExitCode.KEY)
+    if isinstance(error, OSError | ValueError | TypeError | ImportError | NewerFormatError):
+        return CommandError(str(error), ExitCode.FAILED)
+    return None
