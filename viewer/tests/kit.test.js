@@ -1,0 +1,42 @@
+// Every case of the shared kit has the outcome that is written beside it.
+
+import assert from "node:assert/strict";
+import { openAsBlob, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "../reader/bytes.js";
+import { readKey } from "../reader/key_text.js";
+import { openSealed } from "../reader/photograph.js";
+
+const FOLDER = new URL("../../tests/testkit/cases/", import.meta.url);
+const CASES = JSON.parse(readFileSync(new URL("cases.json", FOLDER)));
+
+function describe({ height, width, channels, values }) {
+  return { shape: [height, width, channels], sha256: bytesToHex(sha256(values)) };
+}
+
+async function open({ kind, file, key, signer }) {
+  const blob = await openAsBlob(new URL(file, FOLDER));
+  let opened;
+  try {
+    opened = await openSealed(blob, readKey(key));
+  } catch (error) {
+    if (!error.outcome) throw error;
+    return { expect: error.outcome };
+  }
+  if (kind === "image") return { expect: "opens", ...describe(opened.image) };
+  const found = { expect: "opens", found: opened.found, thumbnail: describe(opened.image) };
+  if (opened.found === "original") {
+    const content = new Uint8Array(await opened.file.arrayBuffer());
+    const hash = bytesToHex(sha256(content));
+    found.original = { name: opened.name, length: content.length, sha256: hash };
+  }
+  return found;
+}
+
+for (const entry of CASES) {
+  test(entry.name, async () => {
+    const { name, kind, file, key, comment, needs, ...expected } = entry;
+    assert.deepEqual(await open(entry), expected);
+  });
+}
