@@ -4,6 +4,7 @@ import pytest
 from sklearn import get_config
 
 from ricsk.exceptions import SmallKeySpaceWarning
+from tests.browser import collect_errors, open_browser, say_what_is_missing
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +20,23 @@ def _sklearn_is_left_as_it_was():
     before = get_config()
     yield
     assert get_config() == before
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for the tests of one file: while it is open, asyncio.run cannot be called."""
+    missing = say_what_is_missing()
+    if missing:
+        pytest.skip(missing)
+    with open_browser() as context:
+        yield context
+
+
+@pytest.fixture
+def page(browser):
+    """A page of Playwright, whose scripts must end without an error."""
+    page = browser.new_page()
+    errors = collect_errors(page)
+    yield page
+    page.close()
+    assert errors == []
