@@ -35,14 +35,8 @@ export function readVp8lSize(payload) {
 
 /** Red, green, blue and alpha of a lossless WebP file. */
 export async function decodeWebpFile(file) {
-  // The decoder makes one of these, which outside of browsers there is not.
-  globalThis.ImageData ??= class {
-    constructor(data) {
-      this.data = data;
-    }
-  };
+  await initWebp(await webpModule(), { locateFile: String }); // its code is at hand, not in a file
   try {
-    await initWebp(await webpModule());
     return (await decodeWebp(file.buffer)).data;
   } catch {
     throw new NotSealed();

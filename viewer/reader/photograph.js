@@ -21,32 +21,33 @@ const PART = 4 << 20;
 
 /**
  * Open a file with a key. Gives `found`, "original" or "thumbnail"; `image`, the thumbnail or sealed
- * image; `isPhotograph`, whether the file says that it is one; `signer`, or null; and, of an
+ * image; `scheme`, as which the file says that it was sealed, or null; `signer`, or null; and, of an
  * original, `name`, or null, and `file`, a blob. There is nothing before all of it was authentic.
  */
 export async function openSealed(blob, key, { signers = [], progress = () => {} } = {}) {
   if (!(await isPng(blob))) {
     const { image, signer } = await unseal(await decodeWebpPicture(blob), key, signers);
-    return { found: "thumbnail", image, isPhotograph: false, signer };
+    return { found: "thumbnail", image, scheme: null, signer };
   }
   const structure = await readStructure(blob);
   const header = readHeader(structure.header);
   if (header) checkHeader(header, key);
-  const isPhotograph = header?.scheme === "photograph";
+  const scheme = header?.scheme ?? null;
+  const isPhotograph = scheme === "photograph";
   const hasFile = structure.chunks.name === "riCS";
   const maxPixels = isPhotograph || hasFile ? MAX_PIXELS.photograph : MAX_PIXELS.image;
   if (structure.ihdr.width * structure.ihdr.height > maxPixels) throw new NotSealed();
 
   const picture = await decodePixels(structure);
   const { image, derive, signer } = await unseal(picture, key, signers);
-  if (!hasFile) return { found: "thumbnail", image, isPhotograph, signer };
+  if (!hasFile) return { found: "thumbnail", image, scheme, signer };
   if (!isPhotograph) throw new NotSealed();
 
   const { height, width, channels, values } = picture;
   const pixels = sha256(concatBytes(u32(height, width, channels), values));
   const binding = { version: header.version, header: structure.header, pixels, derive, signer };
   const original = await openFile(structure.chunks, binding, (bytes) => progress(bytes, blob.size));
-  return { found: "original", image, isPhotograph, signer, ...original };
+  return { found: "original", image, scheme, signer, ...original };
 }
 
 async function openFile(chunks, { version, header, pixels, derive, signer }, progress) {

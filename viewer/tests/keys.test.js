@@ -60,10 +60,9 @@ test("whole numbers of contexts, up to the sign bit", () => {
 
 test("a passphrase with the id of its key", async () => {
   const { passphrase, key_id: id, text } = KEYS.passphrase;
-  const [made, decomposed] = [passphrase, passphrase.normalize("NFD")];
-  assert.deepEqual((await fromPassphrase(made, id)).checksum, readKey(text).checksum);
-  assert.notEqual(made, decomposed);
-  assert.equal((await fromPassphrase(decomposed, id)).fullId, id);
+  const decomposed = passphrase.normalize("NFD");
+  assert.notEqual(decomposed, passphrase);
+  assert.deepEqual((await fromPassphrase(decomposed, id)).checksum, readKey(text).checksum);
   await assert.rejects(fromPassphrase(`${passphrase}!`, id), /not that of the key/);
   await assert.rejects(fromPassphrase(passphrase, id.slice(0, 16)), /16 digits, a dot/);
 });
