@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ricsk.encryptors._guided import GuidedEncryptor
     from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
     from ricsk.encryptors.ric import PublishedRICEncryptor, RICEncryptor
-    from ricsk.encryptors.sealed import SealedEncryptor, unseal
+    from ricsk.encryptors.sealed import SealedEncryptor, find_signers, unseal
     from ricsk.encryptors.transformation import TransformationNetworkEncryptor
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "RICEncryptor",
     "SealedEncryptor",
     "TransformationNetworkEncryptor",
+    "find_signers",
     "unseal",
 ]
 
@@ -30,7 +31,7 @@ _HOMES = {
     "_guided": ("GuidedEncryptor",),
     "perceptual": ("EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"),
     "ric": ("PublishedRICEncryptor", "RICEncryptor"),
-    "sealed": ("SealedEncryptor", "unseal"),
+    "sealed": ("SealedEncryptor", "find_signers", "unseal"),
     "transformation": ("TransformationNetworkEncryptor",),
 }
 

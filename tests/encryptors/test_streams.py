@@ -41,8 +41,9 @@ NETWORK = FrozenEstimator(
 )
 
 # How images and keys are given, when templates are made, where all is computed, and what is shown:
-# none of it changes a ciphertext.
+# none of it changes a ciphertext. (For recipients, every image has a key of its own.)
 NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "n_jobs", "verbose"}
+NO_SETTINGS |= {"recipients", "signing_key"}
 
 
 class Setting(NamedTuple):
