@@ -122,8 +122,14 @@ def test_a_photograph_is_opened(opened, photograph, tmp_path):
 
 def test_of_a_stripped_photograph_there_is_the_thumbnail(opened, photograph, tmp_path):
     *_, stripped = photograph
-    (article,) = open_files(opened, stripped)
-    assert "Found: an image. If it was a sealed photograph" in article.inner_text()
+    pixels = Image.fromarray(read_pixels(stripped))
+    pixels.convert("RGBA").save(tmp_path / "alpha.png")
+    pixels.save(tmp_path / "lossless.webp", lossless=True)
+    article, *others = open_files(
+        opened, stripped, tmp_path / "alpha.png", tmp_path / "lossless.webp"
+    )
+    for one in (article, *others):
+        assert "Found: an image. If it was a sealed photograph" in one.inner_text()
     name, data = download(article, "Download the image", tmp_path / "image.png")
     assert name == "stripped-image.png"
     assert shown_size(article) == read_pixels(tmp_path / "image.png").shape[1::-1]
@@ -158,13 +164,13 @@ def test_nothing_is_shown_of_what_does_not_open(opened, photograph, tmp_path):
 
 
 def test_the_error_says_what_anybody_can_see(opened, photograph, tmp_path):
-    source, sealed, stripped = photograph
-    Image.fromarray(read_pixels(stripped)).convert("RGBA").save(tmp_path / "alpha.png")
-    articles = open_files(opened, sealed, source, tmp_path / "alpha.png", key=SecretKey(b"k" * 32))
+    source, sealed, _ = photograph
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    articles = open_files(opened, sealed, source, tmp_path / "deep.png", key=SecretKey(b"k" * 32))
     said = [article.inner_text() for article in articles]
     assert KEY.key_id in said[0]
     assert "neither a PNG file nor a lossless WebP file" in said[1]
-    assert "alpha channel" in said[2]
+    assert "16-bit channels" in said[2]
 
 
 def test_a_key_from_a_file_and_files_that_are_dropped(opened, photograph, tmp_path):

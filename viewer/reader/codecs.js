@@ -23,7 +23,7 @@ async function decodeVp8l(payload, shape) {
   const chunk = concatBytes(utf8ToBytes("WEBPVP8L"), u32(payload.length), payload);
   const padding = new Uint8Array(payload.length % 2);
   const file = concatBytes(utf8ToBytes("RIFF"), u32(chunk.length + padding.length), chunk, padding);
-  return pick(await decodeWebpFile(file), shape.channels);
+  return dropAlpha(await decodeWebpFile(file), shape.channels);
 }
 
 /** Width and height that a VP8L payload says that it has; null if it is none. */
@@ -57,22 +57,15 @@ async function decodeJpegXl(bytes, shape) {
     throw new NotSealed();
   }
   const { channels, values } = await decodePng(new Blob([png]));
-  if (channels === shape.channels) return values;
-  if (channels < shape.channels) throw new NotSealed();
-  return allEqual(values, 3);
+  if (channels !== shape.channels) throw new NotSealed();
+  return values;
 }
 
-/** Grey images are grey or three equal channels; transparency has no place in a sealed image. */
-export function pick(rgba, channels) {
-  const rgb = new Uint8Array((rgba.length / 4) * 3);
-  for (let i = 0, j = 0; i < rgba.length; i += 4, j += 3) {
-    for (let channel = 0; channel < 3; channel += 1) rgb[j + channel] = rgba[i + channel];
-    if (rgba[i + 3] !== 255) throw new NotSealed();
+/** Red, green and blue, or red alone of a grey image, which WebP keeps as three equal channels. */
+export function dropAlpha(rgba, channels) {
+  const values = new Uint8Array((rgba.length / 4) * channels);
+  for (let i = 0, j = 0; i < rgba.length; i += 4, j += channels) {
+    for (let channel = 0; channel < channels; channel += 1) values[j + channel] = rgba[i + channel];
   }
-  return channels === 3 ? rgb : allEqual(rgb, 3);
-}
-
-function allEqual(values, channels) {
-  if (values.some((value, i) => value !== values[i - (i % channels)])) throw new NotSealed();
-  return values.filter((_, i) => i % channels === 0);
+  return values;
 }

@@ -20,8 +20,9 @@ export function readHeader(content) {
   } catch {
     throw new NotSealed();
   }
+  if (!isObject(header) || !isCount(header.ricsk)) throw new NotSealed();
+  if (header.ricsk > 1) throw new NewerFormat("A header"); // which may have other names
   if (!isHeader(header)) throw new NotSealed();
-  if (header.ricsk > 1) throw new NewerFormat("A header");
   return header;
 }
 
@@ -36,7 +37,7 @@ export function checkHeader(header, key) {
   }
   if (version > LATEST[scheme]) throw new NewerFormat(`A ${scheme} file`);
   const forRecipients = version >= FOR_RECIPIENTS[scheme];
-  if (forRecipients !== (header.key_id === null)) throw new NotSealed();
+  if (forRecipients && header.key_id !== null) throw new NotSealed();
   if (key instanceof SecretKey === forRecipients) {
     throw new WrongKey(
       forRecipients
@@ -50,20 +51,21 @@ export function checkHeader(header, key) {
 }
 
 function isHeader(header) {
-  const isCount = (value) => Number.isSafeInteger(value) && value >= 1;
   const isId = (id) => id === null || (typeof id === "string" && /^[0-9a-f]{16}$/.test(id));
   const isShape = (shape) =>
     shape === null || (Array.isArray(shape) && shape.length === 3 && shape.every(isCount));
   return (
-    isObject(header) &&
     Object.keys(header).join() === NAMES.join() &&
     isShape(header.image_shape) &&
     isId(header.key_id) &&
     isObject(header.parameters) &&
-    isCount(header.ricsk) &&
     typeof header.scheme === "string" &&
     isCount(header.version)
   );
+}
+
+function isCount(value) {
+  return Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31;
 }
 
 function isObject(value) {

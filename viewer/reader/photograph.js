@@ -40,7 +40,10 @@ export async function openSealed(blob, key, { signers = [], progress = () => {} 
 
   const picture = await decodePixels(structure);
   const { image, derive, signer } = await unseal(picture, key, signers);
-  if (!hasFile) return { found: "thumbnail", image, scheme, signer };
+  if (!hasFile) {
+    await readEnd(structure.chunks);
+    return { found: "thumbnail", image, scheme, signer };
+  }
   if (!isPhotograph) throw new NotSealed();
 
   const { height, width, channels, values } = picture;
@@ -58,15 +61,20 @@ async function openFile(chunks, { version, header, pixels, derive, signer }, pro
   const derived = derive("photograph/file", context, 64);
   if (!equalBytes(derived.subarray(32), start.subarray(SALT, START))) throw new NotSealed();
 
+  const hash = signer && sha256.create();
   const parts = new Parts();
+  const add = (bytes) => {
+    hash?.update(bytes);
+    parts.add(bytes);
+  };
   let details = null;
   for await (const segment of decryptSegments(derived.subarray(0, 32), chain(start, pieces))) {
-    if (details) parts.add(segment);
-    else details = readDetails(segment, (rest) => parts.add(rest));
+    if (details) add(segment);
+    else details = readDetails(segment, add);
     progress(chunks.position);
   }
   await readEnd(chunks);
-  if (signer) verifyFile(details, { pixels, salt, sha256: parts.digest() }, signer);
+  if (signer) verifyFile(details, { pixels, salt, sha256: hash.digest() }, signer);
   return { name: details.name, file: parts.blob() };
 }
 
@@ -121,10 +129,8 @@ class Parts {
   #blobs = [];
   #pending = [];
   #pendingLength = 0;
-  #hash = sha256.create();
 
   add(bytes) {
-    this.#hash.update(bytes);
     this.#pending.push(bytes.slice());
     this.#pendingLength += bytes.length;
     if (this.#pendingLength >= PART) this.#flush();
@@ -133,10 +139,6 @@ class Parts {
   #flush() {
     this.#blobs.push(new Blob(this.#pending));
     [this.#pending, this.#pendingLength] = [[], 0];
-  }
-
-  digest() {
-    return this.#hash.clone().digest();
   }
 
   blob() {

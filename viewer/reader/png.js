@@ -8,7 +8,16 @@ import { readStructure } from "./png_structure.js";
 const GREY = 0;
 const RGB = 2;
 const PALETTE = 3;
-const DEPTHS = { [GREY]: [1, 2, 4, 8], [RGB]: [8], [PALETTE]: [1, 2, 4, 8] };
+const GREY_ALPHA = 4;
+const RGB_ALPHA = 6;
+const DEPTHS = {
+  [GREY]: [1, 2, 4, 8],
+  [RGB]: [8],
+  [PALETTE]: [1, 2, 4, 8],
+  [GREY_ALPHA]: [8],
+  [RGB_ALPHA]: [8],
+};
+const SAMPLES = { [GREY]: 1, [RGB]: 3, [PALETTE]: 1, [GREY_ALPHA]: 2, [RGB_ALPHA]: 4 };
 const WHOLE = [[0, 0, 1, 1]];
 /** Of each pass: first column and row, and steps. */
 const ADAM7 = [
@@ -25,12 +34,12 @@ export async function decodePng(blob) {
   return decodePixels(await readStructure(blob));
 }
 
-/** `{ height, width, channels, values }`, with 8 bits each, grey or RGB. */
+/** `{ height, width, channels, values }`, with 8 bits each, grey or RGB; transparency is dropped. */
 export async function decodePixels({ ihdr, palette, idat }) {
   const { width, height, bitDepth, colourType, interlaced } = ihdr;
   refuseOtherPixels(ihdr, palette);
-  const channels = colourType === GREY ? 1 : 3;
-  const samples = colourType === RGB ? 3 : 1;
+  const channels = colourType === GREY || colourType === GREY_ALPHA ? 1 : 3;
+  const samples = SAMPLES[colourType];
   const passes = (interlaced ? ADAM7 : WHOLE)
     .map(([x, y, dx, dy]) => {
       const size = { columns: Math.ceil((width - x) / dx), rows: Math.ceil((height - y) / dy) };
@@ -52,9 +61,6 @@ export async function decodePixels({ ihdr, palette, idat }) {
 }
 
 function refuseOtherPixels({ bitDepth, colourType }, palette) {
-  if (colourType === 4 || colourType === 6) {
-    throw new NotSealed("The picture has an alpha channel, which a sealed one has not.");
-  }
   if (bitDepth === 16) throw new NotSealed("The picture has 16-bit channels; a sealed one has 8.");
   if (!DEPTHS[colourType]?.includes(bitDepth)) throw new NotSealed();
   if (colourType === PALETTE && !palette) throw new NotSealed();
@@ -116,7 +122,7 @@ function place(rows, pass, values, { width, channels, samples, bitDepth, palette
     for (let column = 0; column < pass.columns; column += 1) {
       const at = ((pass.y + row * pass.dy) * width + pass.x + column * pass.dx) * channels;
       for (let channel = 0; channel < channels; channel += 1) {
-        const bit = (column * samples + (channel % samples)) * bitDepth;
+        const bit = (column * samples + Math.min(channel, samples - 1)) * bitDepth;
         const byte = rows[row * pass.rowBytes + (bit >> 3)];
         const sample = (byte >> (8 - bitDepth - (bit & 7))) & levels;
         if (colourType !== PALETTE) values[at + channel] = (sample * 255) / levels;

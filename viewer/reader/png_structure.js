@@ -19,7 +19,7 @@ export async function readStructure(blob) {
 
   await chunks.next();
   while (chunks.name !== "IDAT") {
-    if (chunks.name === "riCM" && !found.header) found.header = await chunks.content(MAX_HEADER);
+    if (chunks.name === "riCM" && !found.header && !found.palette) found.header = await chunks.content(MAX_HEADER);
     else if (chunks.name === "PLTE" && !found.palette) found.palette = await chunks.content(MAX_PALETTE);
     else if (!isOther(chunks.name)) throw new NotSealed();
     await chunks.next();

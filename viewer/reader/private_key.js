@@ -52,6 +52,6 @@ export class VerifyingKey {
   }
 }
 
-export function fingerprint(mark, bytes) {
+function fingerprint(mark, bytes) {
   return bytesToHex(sha256(concatBytes(utf8ToBytes(mark), bytes)).subarray(0, 16));
 }

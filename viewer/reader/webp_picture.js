@@ -1,6 +1,6 @@
 // The pixels of a lossless WebP file, in which a sealed image may be kept as well.
 
-import { decodeWebpFile, pick, readVp8lSize } from "./codecs.js";
+import { decodeWebpFile, dropAlpha, readVp8lSize } from "./codecs.js";
 import { viewOf } from "./bytes.js";
 import { NotSealed } from "./errors.js";
 
@@ -13,7 +13,7 @@ export async function decodeWebpPicture(blob) {
   const file = new Uint8Array(await blob.arrayBuffer());
   const size = readVp8lSize(findVp8l(file));
   if (!size) throw new NotSealed(OTHER);
-  const values = pick(await decodeWebpFile(file), 3);
+  const values = dropAlpha(await decodeWebpFile(file), 3);
   const isGrey = values.every((value, i) => value === values[i - (i % 3)]);
   if (!isGrey) return { ...size, channels: 3, values };
   return { ...size, channels: 1, values: values.filter((_, i) => i % 3 === 0) };

@@ -5,7 +5,7 @@ import { openAsBlob, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "../reader/bytes.js";
-import { readKey } from "../reader/key_text.js";
+import { readKey, readVerifyingKey } from "../reader/key_text.js";
 import { openSealed } from "../reader/photograph.js";
 
 const FOLDER = new URL("../../tests/testkit/cases/", import.meta.url);
@@ -15,16 +15,17 @@ function describe({ height, width, channels, values }) {
   return { shape: [height, width, channels], sha256: bytesToHex(sha256(values)) };
 }
 
-async function open({ kind, file, key, signer }) {
+async function open({ kind, file, key, signers = [] }) {
   const blob = await openAsBlob(new URL(file, FOLDER));
   let opened;
   try {
-    opened = await openSealed(blob, readKey(key));
+    opened = await openSealed(blob, readKey(key), { signers: signers.map(readVerifyingKey) });
   } catch (error) {
     if (!error.outcome) throw error;
     return { expect: error.outcome };
   }
-  if (kind === "image") return { expect: "opens", ...describe(opened.image) };
+  const signer = key.startsWith("RICSK-KEY-") ? {} : { signer: opened.signer?.fingerprint ?? null };
+  if (kind === "image") return { expect: "opens", ...describe(opened.image), ...signer };
   const found = { expect: "opens", found: opened.found, thumbnail: describe(opened.image) };
   if (opened.found === "original") {
     const content = new Uint8Array(await opened.file.arrayBuffer());
@@ -36,7 +37,8 @@ async function open({ kind, file, key, signer }) {
 
 for (const entry of CASES) {
   test(entry.name, async () => {
-    const { name, kind, file, key, comment, needs, ...expected } = entry;
+    const { name, kind, file, key, signers, comment, needs, ...expected } = entry;
+    if (expected.signer) expected.signer = readVerifyingKey(expected.signer).fingerprint;
     assert.deepEqual(await open(entry), expected);
   });
 }
