@@ -87,6 +87,7 @@ _ROOMS = (
     "nn",
     "pixelmap",
     "plotting",
+    "search",
     "training",
 )
 
