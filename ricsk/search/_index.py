@@ -254,7 +254,7 @@ class ImageIndex:
         ValueError
             If `C` does not hold 8-bit images that the classifier takes, or `k` is below 1.
         """
-        return self.query_features(compute_features(self._compute, to_images(C)), k)
+        return self.query_features(self.compute_features(C), k)
 
     def query_features(self, features: ArrayLike, k: int = 10) -> Neighbors:
         """Find the images whose features are nearest.
@@ -277,22 +277,78 @@ class ImageIndex:
             If there are not as many features as the index has, or not finite ones, or `k` is below
             1.
         """
+        with self._lock:
+            ids, distances = self.find(features, k)
+            images = self._read_images([self._keys[id_] for id_ in ids.ravel().tolist()])
+        n, k = ids.shape
+        return Neighbors(ids, distances, [images[i * k : (i + 1) * k] for i in range(n)])
+
+    def find(self, features: ArrayLike, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Find what the images with the nearest features are called, without reading them.
+
+        Parameters
+        ----------
+        features, k
+            As for `query_features`, with the same errors.
+
+        Returns
+        -------
+        ids : ndarray of shape (n, k)
+        distances : ndarray of shape (n, k), float32
+        """
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}: expected a whole number of 1 or more.")
         vectors = check_features(features)
         with self._lock:
             if not len(self):
-                return Neighbors(*_nothing(len(vectors)))
+                return to_array([], (len(vectors), 0)), np.empty((len(vectors), 0), np.float32)
             if vectors.shape[1] != self._graph.ndim:
                 raise ValueError(
                     f"there are {vectors.shape[1]} features; the index has {self._graph.ndim}."
                 )
             keys, distances = self._search(vectors, min(int(k), len(self)))
-            images = self._read_images(keys.ravel().tolist())
-        n, k = keys.shape
-        ids = [self._ids[key] for key in keys.ravel().tolist()]
-        rows = [images[i * k : (i + 1) * k] for i in range(n)]
-        return Neighbors(to_array(ids, (n, k)), distances, rows)
+            return to_array(
+                [self._ids[key] for key in keys.ravel().tolist()], keys.shape
+            ), distances
+
+    def compute_features(self, C: ArrayLike) -> NDArray[np.float32]:
+        """Compute what the classifier reads in ciphertexts.
+
+        Parameters
+        ----------
+        C : array-like
+            As for `query`, with the same errors.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+        """
+        return compute_features(self._compute, to_images(C))
+
+    def read_files(self, ids: Iterable[Id]) -> list[bytes]:
+        """Read ciphertexts as PNG files.
+
+        Parameters
+        ----------
+        ids : iterable of int or str
+            What they are called.
+
+        Returns
+        -------
+        list of bytes
+
+        Raises
+        ------
+        KeyError
+            If one is not there.
+        """
+        with self._lock:
+            try:
+                keys = [self._keys[id_] for id_ in read_ids(ids)]
+            except KeyError as error:
+                raise KeyError(f"there is no image {error}.") from None
+            files = self._store.read_files(list(dict.fromkeys(keys)))
+        return [files[key] for key in keys]
 
     def close(self) -> None:
         """Close the file, so that another process can open it."""
@@ -367,10 +423,6 @@ def _import_usearch() -> Callable[..., Any]:
             "install 'ricsk[search]' does."
         ) from error
     return Index
-
-
-def _nothing(n: int) -> tuple[NDArray[Any], NDArray[np.float32], list[list[NDArray[np.uint8]]]]:
-    return np.empty((n, 0), np.int64), np.empty((n, 0), np.float32), [[] for _ in range(n)]
 
 
 def _encode(image: NDArray[np.uint8]) -> bytes:

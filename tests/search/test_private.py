@@ -75,7 +75,7 @@ def test_small_images_are_asked_about_sealed():
 
 
 def test_other_encryptors_are_refused():
-    with pytest.raises(ValueError, match="this SealedEncryptor .*match='features'"):
+    with pytest.raises(ValueError, match=r"this SealedEncryptor .*match='features'"):
         PrivateIndex(SealedEncryptor(KEY), None)
     with pytest.raises(ValueError, match="this EtCEncryptor"):
         PrivateIndex(EtCEncryptor(KEY), None)
