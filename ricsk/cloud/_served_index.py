@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -104,7 +106,7 @@ class ServedIndex:
         ProtocolError
             If the images or features are refused.
         """
-        try:
+        with _refusals():
             # Images have three dimensions at least.
             features = images if images.ndim == 2 else self.index.compute_features(images)
             with self._lock:
@@ -112,8 +114,6 @@ class ServedIndex:
                 found = {"ids": ids, "distances": distances}
                 if "images" in request.outputs:
                     found["images"] = self._read_files(ids)
-        except (ValueError, TypeError) as error:
-            raise ProtocolError(str(error)[:MAX_EXPLANATION]) from error
         return {name: found[name] for name in request.outputs}
 
     def encode(self, request: Request, found: dict[str, Any]) -> tuple[bytes, str | None]:
@@ -137,11 +137,8 @@ class ServedIndex:
         """
         tensors = self._read_change(body, header_length, (INPUT, "ids"))
         images = self._images.read(tensors[INPUT])
-        try:
-            with self._lock:
-                self.index.add(images, _to_ids(tensors["ids"]))
-        except (ValueError, TypeError) as error:
-            raise ProtocolError(str(error)[:MAX_EXPLANATION]) from error
+        with _refusals(), self._lock:
+            self.index.add(images, _to_ids(tensors["ids"]))
         return {"n_images": len(self.index)}
 
     def remove(self, body: bytes, header_length: str | None) -> dict[str, Any]:
@@ -153,11 +150,8 @@ class ServedIndex:
             In words.
         """
         tensors = self._read_change(body, header_length, ("ids",))
-        try:
-            with self._lock:
-                n_removed = self.index.remove(_to_ids(tensors["ids"]))
-        except TypeError as error:
-            raise ProtocolError(str(error)[:MAX_EXPLANATION]) from error
+        with _refusals(), self._lock:
+            n_removed = self.index.remove(_to_ids(tensors["ids"]))
         return {"n_removed": n_removed, "n_images": len(self.index)}
 
     def _read_change(
@@ -196,6 +190,17 @@ class ServedIndex:
                 )
             files[start : start + len(part)] = part
         return files.reshape(ids.shape)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Make what the index refuses an answer to the client."""
+    try:
+        yield
+    except ProtocolError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ProtocolError(str(error)[:MAX_EXPLANATION]) from error
 
 
 def _to_values(name: str, values: NDArray[Any], binary: bool) -> tuple[str, NDArray[Any]]:

@@ -36,10 +36,26 @@ def find_features(classifier: Any) -> Compute:
 def to_images(C: Any) -> list[NDArray[np.uint8]]:
     """Read a batch, or a list of images of different sizes, as a list.
 
+    Parameters
+    ----------
+    C : array-like of shape (n, height, width) or (n, height, width, channels), uint8
+        Or a list of images.
+
+    Returns
+    -------
+    list of ndarray
+
     Raises
     ------
     ValueError
         If it does not hold 8-bit images, grey or in colour.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk.search import to_images
+    >>> [image.shape for image in to_images(np.zeros((2, 4, 4, 3), np.uint8))]
+    [(4, 4, 3), (4, 4, 3)]
     """
     images = [np.asarray(image) for image in (as_table(C) if group_by_size(C) is None else C)]
     if not images:

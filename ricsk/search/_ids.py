@@ -17,12 +17,27 @@ _MAX = 2**63 - 1
 
 
 def read_ids(ids: Iterable[Any]) -> list[Id]:
-    """Read ids, of NumPy's types as well.
+    """Read ids of images, of NumPy's types as well.
+
+    Parameters
+    ----------
+    ids : iterable of int or str
+
+    Returns
+    -------
+    list of int or str
 
     Raises
     ------
     TypeError
-        If one is neither a number nor a text.
+        If one is neither a whole number of 64 bits nor a text of one line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk.search import read_ids
+    >>> read_ids(np.arange(3))
+    [0, 1, 2]
     """
     if isinstance(ids, str | bytes):
         raise TypeError("ids is a text; expected a list, with an id for each image.")
