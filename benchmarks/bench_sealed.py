@@ -35,7 +35,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from ricsk import CNNClassifier, SealedEncryptor, SecretKey
 from ricsk.codecs import decompress
 from ricsk.datasets import load_packed
-from ricsk.encryptors.sealed._format import CODEC_NUMBERS, NONCE_BYTES, Sealer, Subkeys
+from ricsk.encryptors.sealed._format import Sealer, Subkeys
+from ricsk.encryptors.sealed._message import CODEC_NUMBERS, NONCE_BYTES
 from ricsk.exceptions import TooLargeError
 from ricsk.nae import find_noise, view_classifier
 

@@ -23,8 +23,9 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk import SealedEncryptor, SecretKey
 from ricsk.datasets import load_digits, make_street_numbers
-from ricsk.encryptors.sealed._format import CODEC_NUMBERS, NONCE_BYTES, Sealer, Subkeys, capacity
-from ricsk.encryptors.sealed._unseal import Opener
+from ricsk.encryptors.sealed._format import Sealer, Subkeys, capacity
+from ricsk.encryptors.sealed._message import CODEC_NUMBERS, NONCE_BYTES
+from ricsk.encryptors.sealed._opener import SecretOpener
 from ricsk.exceptions import NewerFormatError, NotSealedError
 
 Pixels = NDArray[np.uint8]
@@ -123,7 +124,7 @@ def count(name: str, inputs: Iterable[tuple[Pixels, SecretKey]]) -> None:
     for pixels, key in inputs:
         before = time.perf_counter()
         try:
-            Opener(key).open(pixels)
+            SecretOpener(key).open(pixels)
             found["pictures"] += 1
         except (NotSealedError, NewerFormatError):
             found["refusals"] += 1
@@ -157,7 +158,7 @@ def main() -> None:
     key = SecretKey.generate()
     images = ciphertexts(key, 100)
     for image in images:
-        Opener(key).open(image)  # or the rest would show nothing
+        SecretOpener(key).open(image)  # or the rest would show nothing
     print(f"{len(images)} ciphertexts open with their key")
     count("mutated", ((mutate(images), key) for _ in range(args.mutated)))
     count("single-bit flips", ((flip(images), key) for _ in range(args.flipped)))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from ricsk.export import export_onnx
     from ricsk.keyed import adapt_to_key, remove_key
-    from ricsk.keys import SecretKey
+    from ricsk.keys import PrivateKey, PublicKey, SecretKey
     from ricsk.pretrained import PretrainedClassifier
     from ricsk.private import PrivateClassifier
 
@@ -42,6 +42,8 @@ __all__ = [
     "PixelEncryptor",
     "PretrainedClassifier",
     "PrivateClassifier",
+    "PrivateKey",
+    "PublicKey",
     "RICEncryptor",
     "SealedEncryptor",
     "SecretKey",
@@ -67,7 +69,7 @@ _HOMES = {
     ),
     "export": ("export_onnx",),
     "keyed": ("adapt_to_key", "remove_key"),
-    "keys": ("SecretKey",),
+    "keys": ("PrivateKey", "PublicKey", "SecretKey"),
     "pretrained": ("PretrainedClassifier",),
     "private": ("PrivateClassifier",),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 __all__ = [
     "KEY_MARK",
+    "KEY_MARKS",
     "MIN_SECRET",
     "RAW_TYPES",
     "are_labels",
@@ -15,6 +16,7 @@ __all__ = [
 ]
 
 KEY_MARK = "RICSK-KEY-"
+KEY_MARKS = (KEY_MARK, "RICSK-PRIVATE-", "RICSK-SIGNING-")
 MIN_SECRET = 12
 RAW_TYPES = (bytes, bytearray, memoryview)
 
@@ -49,7 +51,7 @@ def holds_key(value: Any) -> bool:
     if isinstance(value, os.PathLike):
         return holds_key(os.fspath(value))
     if isinstance(value, str):
-        return KEY_MARK in value
+        return any(mark in value for mark in KEY_MARKS)
     if isinstance(value, int):
         return value.bit_length() > _MAX_NUMBER_BITS
     if isinstance(value, dict):

@@ -735,9 +735,13 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
     key_: SecretKey
 
     def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
-        self.key_ = SecretKey.coerce(self.key)
+        self.key_ = self._coerce_key(self.key)
         super()._learn(X, y)
         self._derive_from_key()
+
+    def _coerce_key(self, key: Any) -> Any:
+        """Make the key in use from what was given as one."""
+        return SecretKey.coerce(key)
 
     def with_key(self, key: SecretKey | bytes | str | PathLike[str]) -> Self:
         """Make the same fitted encryptor under another key.
@@ -774,7 +778,7 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.__dict__.pop("_resized", None)
-        other.key = other.key_ = SecretKey.coerce(key)
+        other.key = other.key_ = self._coerce_key(key)
         other._derive_from_key()
         return other
 

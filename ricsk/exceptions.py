@@ -11,6 +11,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     ├── KeyReferenceError (ValueError)
     ├── ModelChangedError (ValueError)
     ├── NewerFormatError (ValueError)
+    ├── NoPrivateKeyError (ValueError)
     ├── NoViewError (TypeError)
     ├── NotAdaptableError (ValueError)
     ├── NotExportableError (ValueError)
@@ -33,6 +34,7 @@ __all__ = [
     "KeyReferenceError",
     "ModelChangedError",
     "NewerFormatError",
+    "NoPrivateKeyError",
     "NoViewError",
     "NotAdaptableError",
     "NotExportableError",
@@ -81,6 +83,10 @@ class ModelChangedError(RicskError, ValueError):
 
 class NewerFormatError(RicskError, ValueError):
     """A ciphertext is authentic, but of a format that only a newer ricsk reads."""
+
+
+class NoPrivateKeyError(RicskError, ValueError):
+    """An encryptor that seals for others, and has no private key, was asked to open."""
 
 
 class NoViewError(RicskError, TypeError):

@@ -32,8 +32,11 @@ def find_path_fault(path: Any) -> Exception | None:
     return None
 
 
-def find_location_fault(path: Any) -> Exception | None:
-    """Say why there cannot be a key file at a path, without repeating the path or reading it."""
+def find_location_fault(path: Any, owner: str) -> Exception | None:
+    """Say why there cannot be a key file at a path, without repeating the path or reading it.
+
+    `owner` is the class of the key that it should hold.
+    """
     fault = find_path_fault(path)
     if fault is not None:
         return fault
@@ -44,26 +47,38 @@ def find_location_fault(path: Any) -> Exception | None:
     if mode is None and looks_like_key(os.fspath(path)):
         return KeyFileNotFoundError(
             "what was given is a key as text, not the path of a key file. Read it with "
-            "SecretKey.from_text; or put it into an environment variable or a file, and read that "
-            "with SecretKey.from_env or SecretKey.from_file"
+            f"{owner}.from_text; or put it into an environment variable or a file, and read that "
+            f"with {owner}.from_env or {owner}.from_file"
         )
     if mode is None:
+        passphrase = "; a passphrase goes through SecretKey.from_passphrase"
         return KeyFileNotFoundError(
-            "there is no key file at the path given. A str is taken for the path of a key file; a "
-            "passphrase goes through SecretKey.from_passphrase"
+            "there is no key file at the path given. A str is taken for the path of a key file"
+            + passphrase * (owner == "SecretKey")
         )
     if stat.S_ISDIR(mode):
         return KeyFileError("the path given is that of a folder: give that of a key file in it")
     if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
         return KeyFileError(
             "the path given is that of a pipe or a device, not of a file. Read the key's text from "
-            "it and give that to SecretKey.from_text"
+            f"it and give that to {owner}.from_text"
         )
     return None
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, owner: str) -> str:
     """Read a key file, and warn if it is not its user's own.
+
+    Parameters
+    ----------
+    path : str
+        Of the file.
+    owner : str
+        The class of the key that it should hold.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -75,7 +90,7 @@ def read_text(path: str) -> str:
         if info.st_size > MAX_FILE_BYTES:
             raise KeyFileError(
                 f"the key file {path!r} has {info.st_size} bytes, and a key file a few hundred: "
-                "give the path of the file that SecretKey.save wrote"
+                f"give the path of the file that {owner}.save wrote"
             )
         _warn_of_others(path, info)
         return decode(file.read(MAX_FILE_BYTES))

@@ -6,10 +6,12 @@ from typing import Any, Self
 
 from ricsk._secrets import MIN_SECRET, RAW_TYPES
 from ricsk.keys._paths import KeyPath, StoredPath
-from ricsk.keys._secret_key import SecretKey, find_key_fault
+from ricsk.keys._private_key import PublicKey
+from ricsk.keys._secret_key import SecretKey
+from ricsk.keys._stored_secret import StoredSecret
 from ricsk.keys._unusable import UnusableKey
 
-__all__ = ["KeyParameter", "KeyedMixin"]
+__all__ = ["KeyParameter", "KeyedMixin", "RecipientsParameter"]
 
 
 class KeyParameter:
@@ -38,10 +40,16 @@ class KeyParameter:
     out of a file of data alone, such as skops, which anybody may have made, is shown and not
     followed until it is given again.
 
+    Parameters
+    ----------
+    *kinds : type
+        Of the keys that it takes: `SecretKey` by default. Only a `SecretKey` is made of bytes.
+
     Raises
     ------
     TypeError, ValueError
-        On assignment of something that `SecretKey.coerce` would refuse; the errors are the same.
+        On assignment of something that the ``coerce`` of the first kind would refuse; the errors
+        are the same.
 
     See Also
     --------
@@ -59,6 +67,9 @@ class KeyParameter:
     >>> Scheme(bytes(range(32)))
     Scheme(key=SecretKey(key_id='c01603b676738217', source='bytes'))
     """
+
+    def __init__(self, *kinds: type[StoredSecret]) -> None:
+        self.kinds: tuple[type[StoredSecret], ...] = kinds or (SecretKey,)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -102,7 +113,10 @@ class KeyParameter:
         # Infinities are what scikit-learn's checks assign, and not secret: `fit` refuses them.
         if value is None or isinstance(value, KeyPath | StoredPath) or _is_infinite(value):
             return None
-        return find_key_fault(value)
+        return self._find_fault(value)
+
+    def _find_fault(self, value: Any) -> Exception | None:
+        return None if isinstance(value, self.kinds) else self.kinds[0].find_fault(value)
 
     def wrap(self, value: Any) -> Any:
         """Make what is kept from a value that is accepted.
@@ -122,6 +136,26 @@ class KeyParameter:
         if isinstance(value, str | os.PathLike) and not isinstance(value, KeyPath | StoredPath):
             return KeyPath(os.fspath(value))
         return value
+
+
+class RecipientsParameter(KeyParameter):
+    """Constructor parameter of an estimator that takes public keys, and never shows another thing.
+
+    What is given in their place may be a secret, such as a private key as text. So it is refused in
+    the same way as by a `KeyParameter`.
+
+    See Also
+    --------
+    PublicKey : What it takes a list of.
+    """
+
+    def _find_fault(self, value: Any) -> Exception | None:
+        if isinstance(value, list | tuple) and all(isinstance(key, PublicKey) for key in value):
+            return None
+        return TypeError(
+            f"recipients must be a list of PublicKey, got {type(value).__name__} of something "
+            "else. Take private_key.public_key, or PublicKey.from_text and PublicKey.from_file"
+        )
 
 
 class KeyedMixin:

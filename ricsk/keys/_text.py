@@ -7,13 +7,26 @@ import hmac
 import re
 from datetime import UTC, datetime
 
-from ricsk._secrets import KEY_MARK
+from ricsk._secrets import KEY_MARK, KEY_MARKS
 
-__all__ = ["KEY_BYTES", "decode", "format_file", "format_line", "looks_like_key", "scan"]
+__all__ = [
+    "DAMAGED",
+    "KEY_BYTES",
+    "decode",
+    "format_file",
+    "format_line",
+    "looks_like_key",
+    "scan",
+    "split_lines",
+]
 
 KEY_BYTES = 32
 
+DAMAGED = "holds a damaged key: copy it again from where it was saved"
+"""What is said of a line whose checksum is wrong."""
+
 _VERSION = "1"
+_ANY_MARK = "RICSK-"
 _LINE = re.compile(rf"{KEY_MARK}{_VERSION}-([A-Za-z0-9_-]{{48}})(?:\.([0-9a-f]{{32}}))?")
 _FILE = """\
 # A secret key of ricsk, made for image encryption.
@@ -52,7 +65,7 @@ def format_file(key_id: str, line: str) -> str:
 
 def looks_like_key(text: str) -> bool:
     """Tell whether there may be a key in a text that was expected to be something else."""
-    return KEY_MARK in text
+    return any(mark in text for mark in KEY_MARKS)
 
 
 def decode(content: bytes) -> str:
@@ -77,34 +90,55 @@ def scan(text: str) -> tuple[bytes, bytes] | str:
         The key and its salt, which is empty unless the key was made from a passphrase. Or what is
         wrong with the text, to be written behind its name; it does not quote the text.
     """
-    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
-    filled = [line for line in lines if line]
-    lines = [line for line in filled if not line.startswith("#")]
+    lines, fault = split_lines(text)
     match = _LINE.fullmatch(lines[0]) if len(lines) == 1 else None
     if match is not None:
         data, salt = base64.urlsafe_b64decode(match[1]), bytes.fromhex(match[2] or "")
         raw, checksum = data[:KEY_BYTES], data[KEY_BYTES:]
         if hmac.compare_digest(checksum, _checksum(raw, salt)):
             return raw, salt
-    return _describe_fault(lines) if filled else "is empty"
+    return fault or _describe_fault(lines[0])
 
 
-def _describe_fault(lines: list[str]) -> str:
-    marked = [line.startswith(KEY_MARK) for line in lines]
-    if not lines:
-        return "holds comments, but no key"
-    if not any(marked) and any("\ufffd" in line or not line.isprintable() for line in lines):
-        return (
+def split_lines(text: str) -> tuple[list[str], str | None]:
+    """Split a text into the lines that are neither empty nor comments.
+
+    Parameters
+    ----------
+    text : str
+        The content of a key file.
+
+    Returns
+    -------
+    lines : list of str
+    fault : str or None
+        What is wrong with the text, unless it has a single line that may hold a key.
+    """
+    stripped = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
+    filled = [line for line in stripped if line]
+    lines = [line for line in filled if not line.startswith("#")]
+    marked = [line.startswith(_ANY_MARK) for line in lines]
+    fault = None
+    if not filled:
+        fault = "is empty"
+    elif not lines:
+        fault = "holds comments, but no key"
+    elif not any(marked) and any("\ufffd" in line or not line.isprintable() for line in lines):
+        fault = (
             "is not text in UTF-8, UTF-16 or UTF-32: save it again in the encoding UTF-8. The 32 "
             "bytes of a key go through SecretKey(raw)"
         )
-    if len(lines) > 1:
-        return f"must hold one line with a key, but holds {len(lines)} lines"
-    if not any(marked):
+    elif len(lines) > 1:
+        fault = f"must hold one line with a key, but holds {len(lines)} lines"
+    return lines, fault
+
+
+def _describe_fault(line: str) -> str:
+    if not line.startswith(KEY_MARK):
         return f"does not hold a ricsk key, which would start with {KEY_MARK}{_VERSION}-"
-    if not lines[0].startswith(f"{KEY_MARK}{_VERSION}-"):
+    if not line.startswith(f"{KEY_MARK}{_VERSION}-"):
         return "holds a key made by a newer version of ricsk: upgrade ricsk"
-    return "holds a damaged key: copy it again from where it was saved"
+    return DAMAGED
 
 
 def _checksum(raw: bytes, salt: bytes) -> bytes:

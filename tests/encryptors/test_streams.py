@@ -41,8 +41,9 @@ NETWORK = FrozenEstimator(
 )
 
 # How images and keys are given, when templates are made, where all is computed, and what is shown:
-# none of it changes a ciphertext.
+# none of it changes a ciphertext. (For recipients, every image has a key of its own.)
 NO_SETTINGS = {"key", "value_range", "flatten", "templates", "device", "n_jobs", "verbose"}
+NO_SETTINGS |= {"recipients", "signing_key"}
 
 
 class Setting(NamedTuple):
@@ -102,18 +103,19 @@ SETTINGS = [
         {"block_size": 4},
         *({"block_size": 2}, {"block_size": 8}, {"per_block_keys": False}, {"rotate": False}),
         *({"permute": False}, {"negate": False}, {"shuffle_channels": False}, {"pad": True}),
-        *({"grayscale": True}, {"grayscale": "ycbcr"}),
+        *({"grayscale": True}, {"grayscale": "ycbcr"}, {"per_image_keys": True}),
         *({"variant": "fugokidi2023"}, {"variant": "madono2020"}),
         *({"per_block_keys": False, "sub_block_size": side} for side in (1, 2)),
     ),
     *vary(etc, {"block_size": 8, **SHAPES[0]}, *SHAPES[1:], rows=True),
-    *vary(pe, {}, {"shuffle_channels": False}),
+    *vary(pe, {}, {"shuffle_channels": False}, {"per_image_keys": True}),
+    *vary(pe, {"per_image_keys": True, "shuffle_channels": False}),
     *vary(pe, SHAPES[0], *SHAPES[1:], rows=True),
     *vary(
         le,
         {},
         *({"block_size": 8}, {"block_size": 16}, {"per_block_keys": True}, {"pad": True}),
-        *({"scramble_blocks": True}, {"reversal": "independent"}),
+        *({"scramble_blocks": True}, {"reversal": "independent"}, {"per_image_keys": True}),
         *({"per_block_keys": True, "scramble_blocks": True},),
         *({"per_block_keys": True, "scramble_blocks": True, "reversal": "independent"},),
     ),

@@ -341,8 +341,8 @@ def test_no_reference_in_a_file_of_data_is_followed(tmp_path, monkeypatch):
     key = SecretKey.generate().save(tmp_path / "k")
     monkeypatch.setenv("RICSK_TEST_KEY", key.reveal())
     monkeypatch.setattr(Path, "open", None)
-    monkeypatch.setattr("ricsk.keys._secret_key.find_location_fault", None)
-    monkeypatch.setattr("ricsk.keys._secret_key._read_variable", None)
+    monkeypatch.setattr("ricsk.keys._stored_secret.find_location_fault", None)
+    monkeypatch.setattr("ricsk.keys._stored_secret._read_variable", None)
     for source, place in (("file", str(tmp_path / "k")), ("environment", "RICSK_TEST_KEY")):
         data = forge(source=source, location=place, key_id=key.key_id)
         with pytest.raises(KeyReferenceError, match=key.key_id) as caught:

@@ -33,6 +33,8 @@ class Case:
         If it opens, what comes out.
     needs : str, optional
         The codec without which a reader cannot run it.
+    signers : list of str, optional
+        The text forms of the keys that a reader is to ask for.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     comment: str
     result: dict = field(default_factory=dict)
     needs: str | None = None
+    signers: list | None = None
 
     @property
     def kind(self):
@@ -58,6 +61,8 @@ class Case:
         }
         if self.needs is not None:
             described["needs"] = self.needs
+        if self.signers is not None:
+            described["signers"] = self.signers
         return {**described, **self.result}
 
 
@@ -85,6 +90,7 @@ def to_png(pixels):
 
 def write_all(cases, folder=FOLDER):
     """Write the files and the index; remove what is no case any more."""
+    assert len({case.name for case in cases}) == len(cases)
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         path.unlink()

@@ -6,10 +6,12 @@ from itertools import chain
 
 import pytest
 
-from ricsk import SecretKey, unseal
+from ricsk import PrivateKey, SecretKey, unseal
 from ricsk.codecs import read_image
+from ricsk.encryptors import find_signers
 from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
 from ricsk.files import open_photograph
+from ricsk.keys import VerifyingKey
 from tests.testkit.images import make_images
 from tests.testkit.kit import (
     FOLDER,
@@ -22,37 +24,43 @@ from tests.testkit.kit import (
     digest,
 )
 from tests.testkit.photographs import make_photographs
+from tests.testkit.recipients import make_recipients
 
 CASES = json.loads(INDEX.read_text()) if INDEX.exists() else []
 OUTCOMES = {NotSealedError: REFUSED, NewerFormatError: NEWER, WrongKeyError: WRONG_KEY}
 
 
 def make_cases():
-    return chain(make_images(), make_photographs())
+    return chain(make_images(), make_recipients(), make_photographs())
 
 
 def read_case(case):
     """Read a case with the package, and describe what came out."""
-    key = SecretKey.from_text(case["key"])
+    private = case["key"].startswith("RICSK-PRIVATE-")
+    key = (PrivateKey if private else SecretKey).from_text(case["key"])
+    signers = case.get("signers") and [VerifyingKey.from_text(text) for text in case["signers"]]
     data = (FOLDER / case["file"]).read_bytes()
     try:
-        found = read_as[case["kind"]](data, key)
+        found = read_as[case["kind"]](data, key, signers)
     except tuple(OUTCOMES) as error:
         return {"expect": OUTCOMES[type(error)]}
     return {"expect": OPENS, **found}
 
 
-def read_sealed_image(data, key):
+def read_sealed_image(data, key, signers):
     try:
-        pixels = read_image(data)
-        (image,) = unseal(pixels[None], key)
+        C = read_image(data)[None]
+        (image,) = unseal(C, key, signers=signers)
     except ValueError as error:
         # Pixels of a form that no sealed image has are refused before they are looked at.
         raise error if type(error) in OUTCOMES else NotSealedError(str(error)) from None
-    return describe_image(image)
+    if isinstance(key, SecretKey):
+        return describe_image(image)
+    (signer,) = find_signers(C, key)
+    return {**describe_image(image), "signer": signer and signer.text}
 
 
-def read_photograph(data, key):
+def read_photograph(data, key, signers):
     opened = open_photograph(io.BytesIO(data), key)
     found = {"found": opened.found, "thumbnail": describe_image(opened.thumbnail)}
     if opened.found == "original":
@@ -69,7 +77,7 @@ read_as = {"image": read_sealed_image, "photograph": read_photograph}
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_case(case):
-    fields = {"expect", "shape", "sha256", "found", "thumbnail", "original"}
+    fields = {"expect", "shape", "sha256", "found", "thumbnail", "original", "signer"}
     expected = {name: value for name, value in case.items() if name in fields}
     assert read_case(case) == expected
 

@@ -11,15 +11,23 @@ if TYPE_CHECKING:
     from ricsk.encryptors.sealed._encryptor import SealedEncryptor
     from ricsk.encryptors.sealed._goal import Goal, Targets, draw_low_planes
     from ricsk.encryptors.sealed._thumbnail import seal_noise
-    from ricsk.encryptors.sealed._unseal import unseal
+    from ricsk.encryptors.sealed._unseal import find_signers, unseal
 
-__all__ = ["Goal", "SealedEncryptor", "Targets", "draw_low_planes", "seal_noise", "unseal"]
+__all__ = [
+    "Goal",
+    "SealedEncryptor",
+    "Targets",
+    "draw_low_planes",
+    "find_signers",
+    "seal_noise",
+    "unseal",
+]
 
 _HOMES = {
     "_encryptor": ("SealedEncryptor",),
     "_goal": ("Goal", "Targets", "draw_low_planes"),
     "_thumbnail": ("seal_noise",),
-    "_unseal": ("unseal",),
+    "_unseal": ("find_signers", "unseal"),
 }
 
 __getattr__, __dir__ = load_on_use(globals(), _HOMES)

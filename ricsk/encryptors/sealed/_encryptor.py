@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
@@ -29,19 +29,17 @@ from ricsk._docs import (
     fill_in,
 )
 from ricsk._frozen import is_frozen
+from ricsk._state import Check
 from ricsk.base import EncryptorTags, KeyedEncryptor, Task
 from ricsk.codecs import LOSSLESS, compress
 from ricsk.encryptors._guided import GuidedEncryptor, spread_indices
-from ricsk.encryptors.sealed._format import (
-    NONCE_BYTES,
-    OVERHEAD,
-    VERSION,
-    Sealer,
-    Subkeys,
-    capacity,
-    count_planes,
-)
+from ricsk.encryptors.sealed import _layout
+from ricsk.encryptors.sealed._format import VERSION, Subkeys, capacity, count_planes
 from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, draw_low_planes
+from ricsk.encryptors.sealed._message import NONCE_BYTES
+from ricsk.encryptors.sealed._opener import Opener, make_opener
+from ricsk.encryptors.sealed._recipients import check_recipients
+from ricsk.encryptors.sealed._sealing import ImageSealer, Sealing, make_sealing
 from ricsk.encryptors.sealed._thumbnail import compress_thumbnail
 from ricsk.encryptors.sealed._unseal import (
     check_ciphertexts,
@@ -49,7 +47,7 @@ from ricsk.encryptors.sealed._unseal import (
     open_images,
     to_levels,
 )
-from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
+from ricsk.exceptions import NoPrivateKeyError, NotSealedError, TargetNotReachedError, TooLargeError
 from ricsk.images import (
     ImageBatch,
     ImageForm,
@@ -60,15 +58,26 @@ from ricsk.images import (
     restore_order,
     validate_images,
 )
-from ricsk.keys import SecretKey, encode_context, fresh_bytes
+from ricsk.keys import (
+    KeyParameter,
+    PrivateKey,
+    PublicKey,
+    RecipientsParameter,
+    SecretKey,
+    SigningKey,
+    encode_context,
+    fresh_bytes,
+)
 from ricsk.nae import ClassTemplates, find_template
 
 __all__ = ["SealedEncryptor"]
 
 # "auto" leaves at least two planes to the search, and that much room more than was seen in `fit`.
 _MAX_AUTO_PLANES, _HEADROOM = 6, 1.15
-# Smaller images are enlarged where they have no room: there the tags would take most of it.
-_MIN_ROOMY_VALUES = 16 * OVERHEAD
+# Images of fewer values than so many times the bytes of tags, or of slots for recipients, are
+# enlarged where they have no room: there these would take most of it.
+_ROOMY = 16
+_MAX_SCALE = 1000
 # Images of `fit` that are compressed, and classified, to choose bit planes and kappa.
 _MAX_SAMPLE = 500
 # After as many nonces, where labels are matched, and then searches, the image is given up.
@@ -77,6 +86,13 @@ _MAX_ATTEMPTS, _MAX_SEARCHES = 4, 6
 _CHUNK_VALUES = 1 << 19
 
 Compressed = tuple[str, bytes]
+
+
+def _are_recipients(value: Any) -> bool:
+    try:
+        return type(value) is tuple and (not value or check_recipients(value) == value)
+    except (TypeError, ValueError):
+        return False
 
 
 @fill_in(
@@ -116,6 +132,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     Parameters
     ----------
     {key}
+        With `recipients`: the `PrivateKey` of one of them, or none where nothing is opened.
     classifier : classifier, optional
         The classifier that is to read the ciphertexts. It is cloned and fitted on the images of
         `fit`, or left as it is: in a `sklearn.frozen.FrozenEstimator`, or a
@@ -149,6 +166,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         Whether equal images have equal ciphertexts, or never. With "content", an adversary who can
         have images encrypted and sees what is stored learns which of their candidates are stored (a
         dictionary attack): take "random" where others can upload images.
+    recipients : list of PublicKey, optional
+        For whom to seal, in the place of a secret key: up to 16, of one kind. Each image gets a key
+        of its own, which is encrypted for every one of them; any of them opens it, with `unseal` or
+        the encryptor of `with_key`, and nobody else, the sealing side included. `nonce` is
+        "random" then, whatever it says.
+    signing_key : SigningKey or path, optional
+        With `recipients`: signs the images, so that those who open them know who sealed them.
+        Without it everybody who has the public keys may have.
     feature_layer : str, optional
         For ``match="features"`` and torch modules: the layer whose input is matched. By default the
         last linear layer.
@@ -217,6 +242,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "templates": [StrOptions({"lazy", "eager"})],
         "codec": [StrOptions(set(LOSSLESS))],
         "nonce": [StrOptions({"content", "random"})],
+        "recipients": "no_validation",
+        "signing_key": "no_validation",
         "feature_layer": [str, None],
         "device": [str],
         "verbose": ["verbose"],
@@ -225,9 +252,16 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         **GuidedEncryptor._state_constraints,
         **KeyedEncryptor._state_constraints,
         "tolerance_": [Interval(Real, 0, None, closed="left")],
-        "scale_": [Interval(Integral, 1, _MIN_ROOMY_VALUES, closed="both")],
+        "key_": [SecretKey, PrivateKey, None],
+        "recipients_": [Check("a tuple of public keys", _are_recipients)],
+        "signing_key_": [SigningKey, None],
+        "scale_": [Interval(Integral, 1, _MAX_SCALE, closed="both")],
     }
-    _derived = GuidedEncryptor._derived | {"_goal", "_sealer"}
+    _derived = GuidedEncryptor._derived | {"_goal", "_sealing", "_opener"}
+
+    key = KeyParameter(SecretKey, PrivateKey)
+    recipients = RecipientsParameter()
+    signing_key = KeyParameter(SigningKey)
 
     match_: Match
     tolerance_: float
@@ -239,13 +273,17 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     scale_: int
     context_: bytes
     templates_: ClassTemplates
-    _sealer: Sealer
+    recipients_: tuple[PublicKey, ...]
+    signing_key_: SigningKey | None
+    _sealing: Sealing
 
     def __init__(
         self,
-        key: SecretKey | bytes | str | PathLike[str] | None = None,
+        key: SecretKey | PrivateKey | bytes | str | PathLike[str] | None = None,
         classifier: Any | None = None,
         *,
+        recipients: Iterable[PublicKey] | None = None,
+        signing_key: SigningKey | str | PathLike[str] | None = None,
         match: Literal["label", "proba", "features"] = "label",
         tolerance: float | None = None,
         appearance: Literal["noise", "compact"] = "noise",
@@ -264,6 +302,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     ) -> None:
         self.key = key
         self.classifier = classifier
+        self.recipients = recipients
+        self.signing_key = signing_key
         self.match = match
         self.tolerance = tolerance
         self.appearance = appearance
@@ -280,11 +320,25 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.device = device
         self.verbose = verbose
 
+    def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
+        self.recipients_, self.signing_key_ = (), None
+        if self.recipients is not None:
+            self.recipients_ = check_recipients(self.recipients)
+        if self.signing_key is not None:
+            self.signing_key_ = SigningKey.coerce(self.signing_key)
+        super()._learn(X, y)
+
+    def _coerce_key(self, key: Any) -> Any:
+        if not self.recipients_:
+            return SecretKey.coerce(key)
+        return None if key is None else PrivateKey.coerce(key)
+
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
         self._check_levels_survive(batch.pixels.dtype)
         self.match_, self.appearance_ = self.match, self.appearance
-        self.codec_, self.nonce_ = self.codec, self.nonce
+        self.codec_, self.nonce_ = self.codec, "random" if self.recipients_ else self.nonce
+        self._sealing = self._make_sealing()
         self.tolerance_ = TOLERANCES[self.match] if self.tolerance is None else self.tolerance
         samples = [self._sample(part) for part in (batch, *batch.others)]
         sizes = [[len(compress(image, self.codec_)[1]) for image in levels] for levels in samples]
@@ -337,13 +391,15 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         # A frozen classifier does not read larger images.
         if not is_frozen(self.classifier):
             while (
-                capacity(n_values * scale**2, most) < largest
-                and n_values * scale**2 < _MIN_ROOMY_VALUES
+                capacity(n_values * scale**2, most, self._overhead) < largest
+                and n_values * scale**2 < _ROOMY * self._overhead
             ):
                 scale += 1
         if self.bit_planes != "auto":
             return scale, self.bit_planes
-        needed = count_planes(n_values * scale**2, int(np.ceil(_HEADROOM * largest)))
+        needed = count_planes(
+            n_values * scale**2, int(np.ceil(_HEADROOM * largest)), self._overhead
+        )
         return scale, min(needed, _MAX_AUTO_PLANES)
 
     def _refuse_if_none_fits(
@@ -356,33 +412,44 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         """
         most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else 7
         values = [levels[0].size * self.scale_**2 for levels in samples]
-        rooms = [capacity(n_values, most) for n_values in values]
+        rooms = [capacity(n_values, most, self._overhead) for n_values in values]
         if any(min(part) <= room for part, room in zip(sizes, rooms, strict=True)):
             return
         levels, room, smallest, n_values = samples[0], rooms[0], min(sizes[0]), values[0]
-        needed = count_planes(n_values, smallest)
+        needed = count_planes(n_values, smallest, self._overhead)
         remedies = [f"set bit_planes={needed}"] if needed <= 7 else []
         remedies += [
             f'set codec="{codec}"'
             for codec in LOSSLESS
             if codec != self.codec_ and _all_fit(levels, codec, room)
         ]
-        if isinstance(self.classifier, FrozenEstimator) and n_values < _MIN_ROOMY_VALUES:
+        if isinstance(self.classifier, FrozenEstimator) and n_values < _ROOMY * self._overhead:
             remedies.append(
                 "give the classifier without FrozenEstimator, to be fitted on enlarged images"
             )
         remedies.append("give images that are larger or compress better")
         raise TooLargeError(
             f"none of {sum(map(len, sizes))} images fits into {most} bit planes; of those of "
-            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes, the smallest "
-            f"takes {smallest} as {self.codec_}. To seal such images, {', or '.join(remedies)}."
+            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes"
+            f"{self._describe_overhead()}, the smallest takes {smallest} as {self.codec_}; "
+            f"{smallest - room} bytes are missing. To seal such images, {', or '.join(remedies)}."
+        )
+
+    def _describe_overhead(self) -> str:
+        """Say what recipients take of the room."""
+        if not self.recipients_:
+            return ""
+        kind, n = self.recipients_[0].kind, len(self.recipients_)
+        return (
+            f" besides the {self._overhead} of {n} recipient{'s' * (n > 1)} with keys of the kind "
+            f"{kind}"
         )
 
     def _encode_settings(self) -> bytes:
         """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
         return encode_context(
             "sealed",
-            VERSION,
+            _layout.VERSION if self.recipients_ else VERSION,
             image_shape=self.image_shape_in_,
             scale=self.scale_,
             classifier=self.classifier_digest_,
@@ -400,10 +467,16 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         if task == "encrypt":
             self._prepare_templates(replace(batch, pixels=self._enlarge(batch.pixels)))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "image_shape_in_" in state:  # from before there were recipients
+            state = {"recipients_": (), "signing_key_": None, **state}
+        super().__setstate__(state)
+
     def _check_state(self) -> None:
         super()._check_state()
         if hasattr(self, "scale_"):
-            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
+            least = _ROOMY * self._make_sealing().overhead
+            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_, least)
             if self.context_ != self._encode_settings():
                 raise ValueError("its context_ is that of other settings")
 
@@ -425,13 +498,29 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _make_goal(self) -> Goal:
         return Goal(self._reader, self.match_, self.kappa_, self.tolerance_)
 
+    def _make_sealing(self) -> Sealing:
+        if self.recipients_:
+            return make_sealing(None, self.recipients_, self.signing_key_)
+        return make_sealing(self.key_, None, self.signing_key_)
+
+    @property
+    def _overhead(self) -> int:
+        return self._sealing.overhead
+
     def _derive_from_key(self) -> None:
-        self._sealer = Sealer(Subkeys(self.key_), self.ciphertext_shape_, self.bit_planes_)
+        self._sealing = self._make_sealing()
+        self._opener: Opener | None = None
+        if isinstance(self.key_, PrivateKey):
+            self._opener = make_opener(self.key_)
+        elif self.key_ is not None:
+            subkeys = Subkeys(self.key_)
+            self._opener = subkeys.make_sealer(self.ciphertext_shape_, self.bit_planes_)
 
     @property
     def _encryptor_tags(self) -> EncryptorTags:
         # Of a fitted encryptor, what it does; before, what it is to do.
-        nonce, match = getattr(self, "nonce_", self.nonce), getattr(self, "match_", self.match)
+        nonce = self.nonce if self.recipients is None else "random"
+        nonce, match = getattr(self, "nonce_", nonce), getattr(self, "match_", self.match)
         return EncryptorTags("plain", deterministic=nonce == "content", discloses=match)
 
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
@@ -443,10 +532,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
         images = self.value_range_.to_uint8(pixels)
         compressed = [compress(image, self.codec_) for image in images]
-        sealed = self._seal(images, compressed, ask, batch.form, "X")
+        sealed, _ = self._seal(images, compressed, ask, batch.form, "X")
         return self.value_range_.from_uint8(sealed, pixels.dtype)
 
-    def seal_thumbnails(self, X: ArrayLike) -> NDArray[Any]:
+    def seal_thumbnails(self, X: ArrayLike, *, return_keys: bool = False) -> Any:
         """Encrypt images as `transform` does, but for detail that the bit planes do not hold.
 
         The classifier reads the ciphertexts as it reads the images, whatever is left of these: what
@@ -457,11 +546,16 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         ----------
         X : array-like
             Images of the fitted shape.
+        return_keys : bool, default=False
+            Whether the key of each image is returned, for what is to be encrypted along with it.
 
         Returns
         -------
-        ndarray
+        C : ndarray
             Ciphertexts, as `transform` returns them.
+        keys : list of SecretKey
+            With ``return_keys=True``: of each image the key that opens it. For recipients these
+            are fresh ones, which each of them will find.
 
         Raises
         ------
@@ -496,7 +590,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         pixels = batch.pixels
         self._check_levels_survive(pixels.dtype)
         images = self.value_range_.to_uint8(pixels)
-        room = capacity(int(np.prod(self.ciphertext_shape_)), self.bit_planes_)
+        n_values = int(np.prod(self.ciphertext_shape_))
+        room = capacity(n_values, self.bit_planes_, self._overhead)
         compressed = [compress_thumbnail(image, self.codec_, room) for image in images]
 
         def ask(chunk: slice) -> Targets:
@@ -505,9 +600,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         # Equal thumbnails under two labels, with one nonce, would show that they are equal.
         drawing = self.with_key(self.key_)
         drawing.nonce_ = "random"
-        levels = drawing._seal(images, compressed, ask, batch.form, "X")
+        levels, keys = drawing._seal(images, compressed, ask, batch.form, "X")
         C = batch.form.restore(self.value_range_.from_uint8(levels, pixels.dtype))
-        return C.reshape(len(C), -1) if self.flattens_ else C
+        C = C.reshape(len(C), -1) if self.flattens_ else C
+        return (C, keys) if return_keys else C
 
     def _seal(
         self,
@@ -516,27 +612,36 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         ask: Callable[[slice], Targets],
         form: ImageForm,
         name: str,
-    ) -> NDArray[np.uint8]:
+    ) -> tuple[NDArray[np.uint8], list[SecretKey]]:
         """Seal all images, or none, chunk by chunk so that their number takes no memory.
 
-        `ask` tells the targets of a chunk; `name` is what the batch is called in errors.
+        `ask` tells the targets of a chunk; `name` is what the batch is called in errors. What
+        comes back are ciphertexts and their keys.
         """
         # In rekey, another encryptor may have sealed them, with more room: they need not fit here.
         self._check_room(images, [len(data) for _, data in compressed], name)
         sealed = np.empty((len(images), *self.ciphertext_shape_), np.uint8)
+        keys: list[SecretKey] = []
         # Of all parameters verbose alone acts without a new fit: it changes nothing that comes out.
         with tqdm(total=len(images), desc="sealing", unit="image", disable=not self.verbose) as bar:
             for chunk in _split(len(images), self.ciphertext_shape_):
-                sealed[chunk] = self._seal_chunk(compressed, chunk, ask(chunk), form, name, bar)
-        return sealed
+                sealers = [self._make_sealer() for _ in images[chunk]]
+                sealed[chunk] = self._seal_chunk(
+                    sealers, compressed, chunk, ask(chunk), form, name, bar
+                )
+                keys += [sealer.content_key for sealer in sealers]
+        return sealed, keys
+
+    def _make_sealer(self) -> ImageSealer:
+        return self._sealing.make_sealer(self.ciphertext_shape_, self.bit_planes_)
 
     def _check_room(self, images: NDArray[np.uint8], sizes: list[int], name: str) -> None:
         n_values = int(np.prod(self.ciphertext_shape_))
-        room = capacity(n_values, self.bit_planes_)
+        room = capacity(n_values, self.bit_planes_, self._overhead)
         failed = [i for i, size in enumerate(sizes) if size > room]
         if not failed:
             return
-        needed = count_planes(n_values, max(sizes))
+        needed = count_planes(n_values, max(sizes), self._overhead)
         remedies = []
         if needed <= 7:
             remedies.append(
@@ -555,12 +660,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             )
         raise TooLargeError(
             f"{len(failed)} of {len(sizes)} images do not fit into {self.bit_planes_} bit planes, "
-            f"which hold {room} bytes: {name_images(failed, name)}, of up to {max(sizes)} bytes as "
-            f"{self.codec_}; {'; or '.join(remedies)}. Nothing was encrypted."
+            f"which hold {room} bytes{self._describe_overhead()}: {name_images(failed, name)}, of "
+            f"up to {max(sizes)} bytes as {self.codec_}; {max(sizes) - room} bytes are missing; "
+            f"{'; or '.join(remedies)}. Nothing was encrypted."
         )
 
     def _seal_chunk(
         self,
+        sealers: list[ImageSealer],
         compressed: list[Compressed],
         chunk: slice,
         targets: Targets,
@@ -585,12 +692,13 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             if n_searched < 1 or self._reader.view is not None:
                 for i in pending:
                     codec, data = compressed[chunk.start + i]
-                    body = self._encrypt_body(codec, data, attempt)
-                    sealed[i] = self._sealer.embed(body, templates[i])
+                    body = sealers[i].encrypt(codec, data, self._make_nonce(attempt), self.scale_)
+                    sealed[i] = sealers[i].embed(body, templates[i])
             if n_searched >= 0:
-                sealed[pending] = self._search(sealed[pending], targets[pending], n_searched)
+                keys = [sealers[i].content_key for i in pending]
+                sealed[pending] = self._search(sealed[pending], targets[pending], n_searched, keys)
             for i in pending:
-                sealed[i] = self._sealer.sign(sealed[i])
+                sealed[i] = sealers[i].sign(sealed[i])
             met = self._goal.is_met(sealed[pending], targets[pending], form)
             bar.update(int(met.sum()))
             pending = pending[~met]
@@ -602,20 +710,21 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             self._describe_failure(chunk.start + pending, name, remedies, max(sizes))
         )
 
-    def _encrypt_body(self, codec: str, data: bytes, attempt: int) -> bytes:
-        nonce = hashlib.sha256(self.context_ + bytes([attempt])).digest()[:NONCE_BYTES]
+    def _make_nonce(self, attempt: int) -> bytes:
         if self.nonce_ == "random":
-            nonce = fresh_bytes(NONCE_BYTES)
-        return self._sealer.encrypt(codec, data, nonce, self.scale_)
+            return fresh_bytes(NONCE_BYTES)
+        return hashlib.sha256(self.context_ + bytes([attempt])).digest()[:NONCE_BYTES]
 
     def _search(
-        self, start: NDArray[np.uint8], targets: Targets, n_searched: int
+        self,
+        start: NDArray[np.uint8],
+        targets: Targets,
+        n_searched: int,
+        keys: list[SecretKey],
     ) -> NDArray[np.uint8]:
         streams = [
-            self.key_.keystream(
-                "sealed/queries", self.context_ + bytes([n_searched]) + image.tobytes()
-            )
-            for image in start
+            key.keystream("sealed/queries", self.context_ + bytes([n_searched]) + image.tobytes())
+            for key, image in zip(keys, start, strict=True)
         ]
         return self._goal.search(
             start,
@@ -634,7 +743,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             "proba": f"with probabilities within {self.tolerance_:.3g}",
             "features": f"with features within a cosine distance of {self.tolerance_:.3g}",
         }
-        needed = count_planes(int(np.prod(self.ciphertext_shape_)), largest)
+        n_values = int(np.prod(self.ciphertext_shape_))
+        needed = count_planes(n_values, largest, self._overhead)
         if needed < self.bit_planes_:
             remedies = [*remedies, f"bit_planes={needed}, which holds these"]
         helps = f" What may help: {'; '.join(remedies)}." if remedies else ""
@@ -655,16 +765,30 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         return self.value_range_.from_uint8(images, pixels.dtype)
 
     def _open(self, levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        opener = self._opener
+        if opener is None:
+            raise NoPrivateKeyError(
+                "this encryptor seals for others and has no private key. Open with "
+                "unseal(C, private_key), or with encryptor.with_key(private_key)."
+            )
+
         def open_image(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            image = self._sealer.decrypt(pixels)
+            image = opener.open(pixels)
             if image.shape != self.image_shape_in_:
                 raise NotSealedError("it holds an image of another size")
             return image
 
-        return np.stack(open_images(levels, open_image, self.key_))
+        return np.stack(open_images(levels, open_image, make_opener(self.key_)))
 
-    def rekey(self, C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
-        """Seal images anew under another key, to be read as the ciphertexts are.
+    def rekey(
+        self,
+        C: ArrayLike,
+        key: SecretKey | bytes | str | PathLike[str] | None = None,
+        *,
+        recipients: Iterable[PublicKey] | None = None,
+        signing_key: SigningKey | str | PathLike[str] | None = None,
+    ) -> Any:
+        """Seal images anew under another key or for other recipients, to be read as they are.
 
         The classifier is not asked about the plain images again, but about their ciphertexts, once
         these are known to be authentic. With ``match="label"`` its answer stays the same;
@@ -673,40 +797,51 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         Parameters
         ----------
         C : array-like, or list of array-like
-            Ciphertexts under this encryptor's key.
+            Ciphertexts that this encryptor opens.
         key : SecretKey, bytes or path
             The new key.
+        recipients : list of PublicKey, optional
+            For whom to seal, in the place of a key.
+        signing_key : SigningKey or path, optional
+            Signs what is sealed for `recipients`; whoever signed `C` is not known any more.
 
         Returns
         -------
         ndarray, or list of ndarray
-            Ciphertexts under the new key, of the dtype and shape of `C`, which the classifier reads
-            as it reads `C`.
+            New ciphertexts, of the dtype and shape of `C`, which the classifier reads as it reads
+            `C`.
 
         Raises
         ------
         NotSealedError
             If a ciphertext was not made with this encryptor's key, or was changed.
+        NoPrivateKeyError
+            If this encryptor seals for others, and opens nothing.
         TargetNotReachedError, TooLargeError
-            As `transform` does. The ciphertexts under the old key are as they were.
+            As `transform` does. The former ciphertexts are as they were.
         ValueError, TypeError
-            If `C` does not hold ciphertexts of the fitted shape, or `key` is not a key.
+            If `C` does not hold ciphertexts of the fitted shape, or there is not either a key or
+            recipients.
+
+        See Also
+        --------
+        ricsk.files.rekey_folder : For files, without the encryptor.
         """
         check_is_fitted(self)
-        secret = SecretKey.coerce(key)
+        sealing = make_sealing(key, recipients, signing_key)
         groups = group_by_size(C, self.ciphertext_shape_)
         if groups is None:
             batch = self._read_ciphertexts(C)
-            return batch.form.restore(self._rekey(batch, secret))
+            return batch.form.restore(self._rekey(batch, sealing))
         parts = self._read_ciphertext_groups(groups)
         sealed = []
         for part in parts:
             with numbered(part.positions):
-                found = self._get_resized(part.shape)._rekey(part.batch, secret)
+                found = self._get_resized(part.shape)._rekey(part.batch, sealing)
             sealed.append(part.batch.form.restore(found))
         return restore_order([part.positions for part in parts], sealed)
 
-    def _rekey(self, batch: ImageBatch, key: SecretKey) -> NDArray[Any]:
+    def _rekey(self, batch: ImageBatch, sealing: Sealing) -> NDArray[Any]:
         levels = to_levels(batch.pixels, self.value_range_)
         images = self._open(levels)
 
@@ -714,7 +849,9 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             return self._goal.ask(levels[chunk], batch.form)
 
         compressed = [compress(image, self.codec_) for image in images]
-        sealed = self.with_key(key)._seal(images, compressed, ask, batch.form, "C")
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _sealing=sealing)
+        sealed, _ = other._seal(images, compressed, ask, batch.form, "C")
         return self.value_range_.from_uint8(sealed, batch.pixels.dtype)
 
 
@@ -732,9 +869,11 @@ def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
         return False
 
 
-def _check_enlargement(shape: ImageShape, scale: int, ciphertext_shape: ImageShape) -> None:
+def _check_enlargement(
+    shape: ImageShape, scale: int, ciphertext_shape: ImageShape, least_values: int
+) -> None:
     """Refuse a stored enlargement that `_choose_room` does not choose."""
     height, width, channels = shape
-    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < _MIN_ROOMY_VALUES
+    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < least_values
     if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
         raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")

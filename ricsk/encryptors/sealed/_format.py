@@ -13,17 +13,21 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from numpy.typing import NDArray
 
-from ricsk.codecs import decompress
-from ricsk.exceptions import NewerFormatError, NotSealedError, TooLargeError
+from ricsk.encryptors.sealed._message import (
+    MESSAGE_OVERHEAD,
+    REFUSED,
+    pack_message,
+    read_message,
+)
+from ricsk.encryptors.sealed._planes import BitPlanes
+from ricsk.exceptions import NotSealedError
 from ricsk.images import ImageShape
 from ricsk.keys import SecretKey
 
 __all__ = [
-    "CODEC_NUMBERS",
     "MIN_VALUES",
-    "NONCE_BYTES",
     "OVERHEAD",
-    "REFUSED",
+    "SIV_BYTES",
     "VERSION",
     "Sealer",
     "Subkeys",
@@ -32,30 +36,21 @@ __all__ = [
 ]
 
 _TAG_BYTES = 16
-_SIV_BYTES = 16
-_HEADER_BYTES = 2
-_MARK = b"\x80"
 
 VERSION = 2
 """Version of the format, in every header."""
 
-NONCE_BYTES = 16
-"""Bytes of the nonce: random ones, or a digest of the settings."""
+SIV_BYTES = 16
+"""By how much AES-SIV makes a message longer."""
 
-OVERHEAD = _TAG_BYTES + _SIV_BYTES + _HEADER_BYTES + NONCE_BYTES + 1
+OVERHEAD = _TAG_BYTES + SIV_BYTES + MESSAGE_OVERHEAD
 """Bytes of a sealed image besides the compressed one: tags, header, nonce, and one of padding."""
 
 MIN_VALUES = -(-8 * OVERHEAD // 7)
 """How many values a sealed image has at least: fewer do not hold that many bytes in 7 planes."""
 
-CODEC_NUMBERS = {"raw": 0, "webp": 1, "jpegxl": 2}
-"""Numbers of the codecs of `ricsk.codecs` in the header."""
 
-REFUSED = "wrong key, damaged, or not sealed with ricsk"
-"""What is said of all that does not open, so that nothing more is learnt from an error."""
-
-
-def capacity(n_values: int, bit_planes: int) -> int:
+def capacity(n_values: int, bit_planes: int, overhead: int = OVERHEAD) -> int:
     """Count the bytes that a compressed image may have.
 
     Parameters
@@ -64,16 +59,18 @@ def capacity(n_values: int, bit_planes: int) -> int:
         Height × width × channels of ciphertexts.
     bit_planes : int
         How many low planes are written.
+    overhead : int
+        What stands there besides the image.
 
     Returns
     -------
     int
         Below 0 if not even the tags fit.
     """
-    return n_values * bit_planes // 8 - OVERHEAD
+    return n_values * bit_planes // 8 - overhead
 
 
-def count_planes(n_values: int, n_bytes: int) -> int:
+def count_planes(n_values: int, n_bytes: int, overhead: int = OVERHEAD) -> int:
     """Count the bit planes that it takes to hold a compressed image, be they more than there are.
 
     Parameters
@@ -82,12 +79,14 @@ def count_planes(n_values: int, n_bytes: int) -> int:
         See `capacity`.
     n_bytes : int
         How long the compressed image is.
+    overhead : int
+        See `capacity`.
 
     Returns
     -------
     int
     """
-    return -(-8 * (n_bytes + OVERHEAD) // n_values)
+    return -(-8 * (n_bytes + overhead) // n_values)
 
 
 class Subkeys:
@@ -103,6 +102,32 @@ class Subkeys:
         self.cipher = AESSIV(key.derive("sealed/siv", length=64))
         self.tag = key.derive("sealed/tag")
         self.key = key
+        self._sealers: dict[tuple[ImageShape, int], Sealer] = {}
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a sealed image besides the compressed one."""
+        return OVERHEAD
+
+    def make_sealer(self, shape: ImageShape, bit_planes: int) -> Sealer:
+        """Make what seals and opens images of a shape.
+
+        Parameters
+        ----------
+        shape : (int, int, int)
+            Height, width and channels of ciphertexts.
+        bit_planes : int
+            How many low planes to write, from 1 to 7.
+
+        Returns
+        -------
+        Sealer
+            The same one for the same arguments.
+        """
+        parameters = shape, bit_planes
+        if parameters not in self._sealers:
+            self._sealers[parameters] = Sealer(self, *parameters)
+        return self._sealers[parameters]
 
 
 class Sealer:
@@ -120,12 +145,16 @@ class Sealer:
 
     def __init__(self, subkeys: Subkeys, shape: ImageShape, bit_planes: int) -> None:
         self.subkeys, self.shape, self.bit_planes = subkeys, shape, bit_planes
-        self.n_values = int(np.prod(shape))
-        self._n_bytes = self.n_values * bit_planes // 8
+        self._planes = BitPlanes(shape, bit_planes)
         # Tag and cipher cover it: no ciphertext opens in another shape, or with other planes.
-        self._context = struct.pack("<4IB", *shape, self.n_values, bit_planes)
+        self._context = struct.pack("<4IB", *shape, self._planes.n_values, bit_planes)
         # All bits but the places of the tag, which cannot be part of what it is computed of.
-        self._untagged = self._write(np.full(shape, 255, np.uint8), bytes(_TAG_BYTES))
+        self._untagged = self._planes.mask((0, _TAG_BYTES))
+
+    @property
+    def content_key(self) -> SecretKey:
+        """The key of an image: that of all."""
+        return self.subkeys.key
 
     def encrypt(self, codec: str, data: bytes, nonce: bytes, scale: int = 1) -> bytes:
         """Encrypt a compressed image to as many bytes as the low planes hold, without the tag.
@@ -150,12 +179,9 @@ class Sealer:
         TooLargeError
             If the image does not fit.
         """
-        head = VERSION << 4 | CODEC_NUMBERS[codec]
-        message = bytes([head, scale]) + nonce + data + _MARK
-        room = self._n_bytes - _TAG_BYTES - _SIV_BYTES
-        if len(message) > room:
-            raise TooLargeError(f"{len(message)} bytes do not fit into the room for {room}")
-        return self.subkeys.cipher.encrypt(message.ljust(room, b"\0"), [self._context])
+        room = self._planes.n_bytes - _TAG_BYTES - SIV_BYTES
+        message = pack_message(VERSION, codec, data, nonce, scale, room)
+        return self.subkeys.cipher.encrypt(message, [self._context])
 
     def embed(self, body: bytes, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Write what `encrypt` returned into the low planes of an image, the tag's places cleared.
@@ -171,7 +197,7 @@ class Sealer:
         -------
         ndarray of that shape, uint8
         """
-        return self._write(pixels, bytes(_TAG_BYTES) + body)
+        return self._planes.write(pixels, bytes(_TAG_BYTES) + body)
 
     def sign(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Write the tag of a ciphertext into its places.
@@ -185,7 +211,7 @@ class Sealer:
         -------
         ndarray of that shape, uint8
         """
-        return self._write(pixels, self._compute_tag(pixels))
+        return self._planes.write(pixels, self._compute_tag(pixels))
 
     def authenticate(self, pixels: NDArray[np.uint8]) -> bytes:
         """Check a ciphertext, and decrypt it.
@@ -205,7 +231,7 @@ class Sealer:
         NotSealedError
             If it was not made with this key, shape and number of planes, or was changed.
         """
-        stored = self._read(pixels)
+        stored = self._planes.read(pixels)
         if len(stored) < OVERHEAD:
             raise NotSealedError(REFUSED)
         if not hmac.compare_digest(self._compute_tag(pixels), stored[:_TAG_BYTES]):
@@ -234,32 +260,9 @@ class Sealer:
         NotSealedError
             If an older version made it, or it does not hold an image of this size.
         """
-        version, codec, scale = message[0] >> 4, message[0] & 0x0F, message[1]
-        names = {number: name for name, number in CODEC_NUMBERS.items()}
-        if version < VERSION:
-            raise NotSealedError(
-                f"authentic, but of format {version}, from before the first release; this version "
-                f"of ricsk reads format {VERSION}. Open it with the code that sealed it, and seal "
-                "the image again"
-            )
-        if version > VERSION or codec not in names:
-            raise NewerFormatError(
-                f"this ciphertext is authentic, but of format {version}, codec {codec}; this "
-                f"version of ricsk reads format {VERSION}. Update ricsk."
-            )
-        data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")
-        height, width, channels = self.shape
-        try:
-            if not data.endswith(_MARK):
-                raise ValueError("no end of the data")
-            if scale == 0 or height % scale or width % scale:
-                raise ValueError("a scale that does not divide the size")
-            size = height // scale, width // scale, channels
-            return decompress(data.removesuffix(_MARK), names[codec], size)
-        except ValueError as error:
-            raise NotSealedError(f"{REFUSED}: it does not hold an image of this size") from error
+        return read_message(message, self.shape, VERSION)
 
-    def decrypt(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def open(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Authenticate a ciphertext and bring its image back.
 
         Parameters
@@ -282,25 +285,3 @@ class Sealer:
         # It covers the high planes, too, or an adversary could change what the classifier reads.
         covered = self._context + (pixels & self._untagged).tobytes()
         return hmac.digest(self.subkeys.tag, covered, "sha256")[:_TAG_BYTES]
-
-    def _read(self, pixels: NDArray[np.uint8]) -> bytes:
-        """Read the low planes, the lowest first, each in the order of the values."""
-        flat, bits = pixels.reshape(-1), np.empty(8 * self._n_bytes, np.bool_)
-        for plane in range(self.bit_planes):
-            part = bits[plane * self.n_values :][: self.n_values]
-            part[:] = flat[: len(part)] & (1 << plane)
-        return np.packbits(bits).tobytes()
-
-    def _write(self, pixels: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
-        """Write bytes into the first places of the low planes, as many as there are."""
-        packed, n_bits = np.frombuffer(data, np.uint8), 8 * len(data)
-        result = pixels.copy()
-        flat = result.reshape(-1)
-        for plane in range(min(self.bit_planes, -(-n_bits // self.n_values))):
-            first = plane * self.n_values
-            last = min(first + self.n_values, n_bits)
-            part = np.unpackbits(packed[first // 8 : -(-last // 8)])[first % 8 :][: last - first]
-            places = flat[: len(part)]
-            places &= 255 ^ (1 << plane)
-            places |= part << plane
-        return result

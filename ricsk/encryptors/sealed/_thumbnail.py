@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricsk.codecs import compress
-from ricsk.encryptors.sealed._format import NONCE_BYTES, Sealer, Subkeys, capacity
+from ricsk.encryptors.sealed._format import capacity
+from ricsk.encryptors.sealed._message import NONCE_BYTES
+from ricsk.encryptors.sealed._sealing import make_sealing
 from ricsk.images import describe
-from ricsk.keys import SecretKey, fresh_bytes
+from ricsk.keys import PublicKey, SecretKey, SigningKey, fresh_bytes
 
 __all__ = ["compress_thumbnail", "seal_noise"]
 
@@ -59,8 +63,13 @@ def _coarsen(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def seal_noise(
-    image: NDArray[np.uint8], key: SecretKey | bytes | str | PathLike[str]
-) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8],
+    key: SecretKey | bytes | str | PathLike[str] | None = None,
+    *,
+    recipients: Iterable[PublicKey] | None = None,
+    signing_key: SigningKey | str | PathLike[str] | None = None,
+    return_key: bool = False,
+) -> Any:
     """Seal an image, or a thumbnail of it, inside noise that no classifier was asked about.
 
     Parameters
@@ -69,16 +78,25 @@ def seal_noise(
         With 1 or 3 channels. Where it does not fit, squares of it become one colour.
     key : SecretKey, bytes or path
         The key that opens it, with `unseal`.
+    recipients : iterable of PublicKey, optional
+        For whom it is sealed, in the place of a key.
+    signing_key : SigningKey or path, optional
+        Who seals it, for recipients.
+    return_key : bool, default=False
+        Whether the key of the image is returned, for what is to be encrypted along with it.
 
     Returns
     -------
-    ndarray of that shape, uint8
-        Noise, which is another one each time.
+    noise : ndarray of that shape, uint8
+        Another one each time.
+    key : SecretKey
+        With ``return_key=True``: for recipients a fresh one, which each of them will find.
 
     Raises
     ------
-    ValueError
-        If the image is not one, or too small for the tags of a sealed image.
+    ValueError, TypeError
+        If the image is not one, or too small for the tags of a sealed image; or if there is not
+        either a key or recipients.
 
     Examples
     --------
@@ -95,15 +113,18 @@ def seal_noise(
             f"image has shape {image.shape} and dtype {image.dtype}; expected (height, width, 1) "
             "or (height, width, 3), and uint8."
         )
+    sealing = make_sealing(key, recipients, signing_key)
     height, width, channels = image.shape
-    room = capacity(image.size, _NOISE_PLANES)
+    shape = height, width, channels
+    room = capacity(image.size, _NOISE_PLANES, sealing.overhead)
     codec, data = compress_thumbnail(image, "webp", room)
     if len(data) > room:
         raise ValueError(
-            f"an image of {describe((height, width, channels))} has no room for the tags of a "
-            "sealed image. Enlarge it."
+            f"an image of {describe(shape)} has no room for the tags of a sealed image, which take "
+            f"{sealing.overhead} bytes; {len(data) - room} are missing. Enlarge it."
         )
-    sealer = Sealer(Subkeys(SecretKey.coerce(key)), (height, width, channels), _NOISE_PLANES)
+    sealer = sealing.make_sealer(shape, _NOISE_PLANES)
     noise = np.frombuffer(fresh_bytes(image.size), np.uint8).reshape(image.shape)
     body = sealer.encrypt(codec, data, fresh_bytes(NONCE_BYTES))
-    return sealer.sign(sealer.embed(body, noise))
+    sealed = sealer.sign(sealer.embed(body, noise))
+    return (sealed, sealer.content_key) if return_key else sealed

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Collection
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ricsk.encryptors.sealed._format import MIN_VALUES, REFUSED, Sealer, Subkeys
+from ricsk.encryptors.sealed._format import MIN_VALUES
+from ricsk.encryptors.sealed._opener import Opener, RecipientOpener, make_opener
 from ricsk.exceptions import NewerFormatError, NotSealedError
 from ricsk.images import (
+    ImageBatch,
     ImageShape,
     ValueRange,
     as_table,
@@ -22,9 +23,18 @@ from ricsk.images import (
     numbered,
     restore_order,
 )
-from ricsk.keys import SecretKey
+from ricsk.keys import PrivateKey, SecretKey, VerifyingKey, coerce_opening_key
 
-__all__ = ["Opener", "check_ciphertexts", "name_images", "open_images", "to_levels", "unseal"]
+__all__ = [
+    "check_ciphertexts",
+    "find_signers",
+    "name_images",
+    "open_images",
+    "to_levels",
+    "unseal",
+]
+
+Opened = TypeVar("Opened")
 
 _MAX_NAMED = 10
 _UNIT_RANGE = ValueRange(0.0, 1.0)
@@ -34,63 +44,12 @@ _HINT = (
 )
 
 
-class Opener:
-    """Opens ciphertexts of any size and number of bit planes under one key.
-
-    Parameters
-    ----------
-    key : SecretKey
-        The secret.
-    """
-
-    def __init__(self, key: SecretKey) -> None:
-        self._key = key
-        self._sealers: dict[tuple[ImageShape, int], Sealer] = {}
-        self._planes = list(range(7, 0, -1))
-
-    def open(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Authenticate a ciphertext and bring its image back.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (height, width, channels), uint8
-            A ciphertext.
-
-        Returns
-        -------
-        ndarray of shape (height, width, channels), uint8
-
-        Raises
-        ------
-        NotSealedError
-            If it was not made with this key, or was changed.
-        NewerFormatError
-            If a newer version made it.
-        """
-        for bit_planes in self._planes:
-            sealer = self._get_sealer(pixels.shape, bit_planes)
-            try:
-                message = sealer.authenticate(pixels)
-            except NotSealedError:
-                continue
-            # The next image probably has as many planes.
-            self._planes.sort(key=bit_planes.__ne__)
-            return sealer.decode(message)
-        raise NotSealedError(REFUSED)
-
-    @cached_property
-    def _subkeys(self) -> Subkeys:
-        return Subkeys(self._key)
-
-    def _get_sealer(self, shape: tuple[int, ...], bit_planes: int) -> Sealer:
-        height, width, channels = shape
-        parameters = (height, width, channels), bit_planes
-        if parameters not in self._sealers:
-            self._sealers[parameters] = Sealer(self._subkeys, *parameters)
-        return self._sealers[parameters]
-
-
-def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
+def unseal(
+    C: ArrayLike,
+    key: SecretKey | PrivateKey | bytes | str | PathLike[str],
+    *,
+    signers: Collection[VerifyingKey] | None = None,
+) -> Any:
     """Open sealed images with nothing but the key: no fitted encryptor, no classifier.
 
     Parameters
@@ -99,8 +58,12 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
         Sealed images, or a list of some of different sizes: 8-bit values, or the floats on [0, 1]
         that `SealedEncryptor` makes of images on [0, 1]. Floats must be levels k / 255: rounding
         others would hide a change from you that the classifier has seen.
-    key : SecretKey, bytes or path
-        The key that they were sealed with.
+    key : SecretKey, PrivateKey, bytes or path
+        The key that they were sealed with; or the private key of one of those for whom they were
+        sealed.
+    signers : collection of VerifyingKey, optional
+        With a private key: who may have sealed them. Images that are not signed by one of these
+        are refused. By default anybody may have sealed them, who had the public key.
 
     Returns
     -------
@@ -122,6 +85,7 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
     See Also
     --------
     SealedEncryptor.inverse_transform : Also opens flattened images, and those of other ranges.
+    find_signers : Says who sealed images.
 
     Examples
     --------
@@ -133,17 +97,84 @@ def unseal(C: ArrayLike, key: SecretKey | bytes | str | PathLike[str]) -> Any:
     >>> bool((unseal(C, key) == X[:3]).all())
     True
     """
+    opener = make_opener(coerce_opening_key(key), signers)
     groups = group_by_size(C)
     if groups is None:
-        return _unseal_batch(C, SecretKey.coerce(key))
-    found, secret = [], SecretKey.coerce(key)
+        return _unseal_batch(C, opener)
+    found = []
     for group in groups:
         with numbered(group.positions):
-            found.append(_unseal_batch(group.images, secret))
+            found.append(_unseal_batch(group.images, opener))
     return restore_order([group.positions for group in groups], found)
 
 
-def _unseal_batch(C: ArrayLike, secret: SecretKey) -> NDArray[Any]:
+def find_signers(C: ArrayLike, key: PrivateKey | str | PathLike[str]) -> list[VerifyingKey | None]:
+    """Find out who sealed images for a private key. No image is decoded.
+
+    Parameters
+    ----------
+    C : array-like
+        Sealed images, as for `unseal`.
+    key : PrivateKey or path
+        The private key of one of those for whom they were sealed.
+
+    Returns
+    -------
+    list of VerifyingKey or None
+        For each image, whose signature it has; None if it has none, and anybody may have sealed it.
+        Compare with the keys that you got from the cameras themselves: everybody can make a key.
+
+    Raises
+    ------
+    NotSealedError
+        If an image was not sealed for this key, or has been changed; also its signature.
+    ValueError, TypeError
+        As `unseal`.
+
+    Examples
+    --------
+    >>> from ricsk import PrivateKey
+    >>> from ricsk.datasets import load_digits
+    >>> from ricsk.encryptors import find_signers
+    >>> from ricsk.encryptors.sealed import seal_noise
+    >>> from ricsk.keys import SigningKey
+    >>> private, camera = PrivateKey.generate(), SigningKey.generate()
+    >>> X, _ = load_digits(size=32)
+    >>> noise = seal_noise(X[0], recipients=[private.public_key], signing_key=camera)
+    >>> find_signers(noise[None], private) == [camera.verifying_key]
+    True
+    """
+    opener = RecipientOpener(PrivateKey.coerce(key))
+    groups = group_by_size(C)
+    if groups is None:
+        return _find_signers_of_batch(C, opener)
+    found: list[VerifyingKey | None] = [None] * sum(len(group.positions) for group in groups)
+    for group in groups:
+        with numbered(group.positions):
+            signers = _find_signers_of_batch(group.images, opener)
+        for position, signer in zip(group.positions, signers, strict=True):
+            found[position] = signer
+    return found
+
+
+def _find_signers_of_batch(C: ArrayLike, opener: RecipientOpener) -> list[VerifyingKey | None]:
+    levels = to_levels(_read_batch(C).pixels, _UNIT_RANGE)
+    return open_images(levels, lambda pixels: opener.read(pixels).signer, opener)
+
+
+def _unseal_batch(C: ArrayLike, opener: Opener) -> NDArray[Any]:
+    batch = _read_batch(C)
+    levels = to_levels(batch.pixels, _UNIT_RANGE)
+    images = open_images(levels, opener.open, opener)
+    if len({image.shape for image in images}) > 1:
+        raise ValueError(
+            "C holds images of different sizes, enlarged to one. Open them one by one: "
+            "unseal(C[i : i + 1], key)."
+        )
+    return batch.form.restore(_UNIT_RANGE.from_uint8(np.stack(images), batch.pixels.dtype))
+
+
+def _read_batch(C: ArrayLike) -> ImageBatch:
     batch = check_images(check_ciphertexts(C), caller="unseal")
     if batch.ndim == 2 or int(np.prod(batch.shape)) < MIN_VALUES:
         raise ValueError(
@@ -159,14 +190,7 @@ def _unseal_batch(C: ArrayLike, secret: SecretKey) -> NDArray[Any]:
             "values with C.astype(numpy.uint8); floats of another range need the inverse_transform "
             "of the encryptor."
         )
-    levels = to_levels(batch.pixels, _UNIT_RANGE)
-    images = open_images(levels, Opener(secret).open, secret)
-    if len({image.shape for image in images}) > 1:
-        raise ValueError(
-            "C holds images of different sizes, enlarged to one. Open them one by one: "
-            "unseal(C[i : i + 1], key)."
-        )
-    return batch.form.restore(_UNIT_RANGE.from_uint8(np.stack(images), batch.pixels.dtype))
+    return batch
 
 
 def check_ciphertexts(C: ArrayLike, shape: ImageShape | None = None) -> Any:
@@ -256,9 +280,9 @@ def to_levels(pixels: NDArray[Any], value_range: ValueRange) -> NDArray[np.uint8
 
 def open_images(
     levels: NDArray[np.uint8],
-    open_image: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    key: SecretKey,
-) -> list[NDArray[np.uint8]]:
+    open_image: Callable[[NDArray[np.uint8]], Opened],
+    opener: Opener,
+) -> list[Opened]:
     """Open all images, or name those that do not open.
 
     Parameters
@@ -267,26 +291,26 @@ def open_images(
         Ciphertexts.
     open_image : callable
         Opens one, or raises `NotSealedError`.
-    key : SecretKey
+    opener : Opener
         With which to find out what is wrong with those that do not open.
 
     Returns
     -------
-    list of ndarray of shape (height, width, channels), uint8
+    list
+        What `open_image` returned.
 
     Raises
     ------
     NotSealedError, NewerFormatError
         With the images in question.
     """
-    images: list[NDArray[np.uint8]] = []
+    images: list[Opened] = []
     failed: dict[str, list[int]] = {}
-    misread = Opener(key)
     for i, image in enumerate(levels):
         try:
             images.append(open_image(image))
         except NotSealedError as error:
-            reason = _find_misreading(image, misread) or str(error)
+            reason = _find_misreading(image, opener) or str(error)
             failed.setdefault(reason, []).append(i)
         except NewerFormatError as error:
             raise NewerFormatError(f"{name_images([i])}: {error}") from None

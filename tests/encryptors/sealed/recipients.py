@@ -68,11 +68,11 @@ def labeled_expand(suite, key, label, info, length):
     return expand_hkdf(key, labeled, length)
 
 
-def schedule(kem_id, shared):
+def schedule(kem_id, shared, info=INFO):
     """Make key and nonce of HPKE's base mode."""
     suite = b"HPKE" + struct.pack(">3H", kem_id, 1, 3)
     identity = labeled_extract(suite, b"", b"psk_id_hash", b"")
-    context = b"\0" + identity + labeled_extract(suite, b"", b"info_hash", INFO)
+    context = b"\0" + identity + labeled_extract(suite, b"", b"info_hash", info)
     secret = labeled_extract(suite, shared, b"secret", b"")
     return (
         labeled_expand(suite, secret, b"key", context, 32),
@@ -86,12 +86,12 @@ def share(dh, enc, public):
     return labeled_expand(suite, key, b"shared_secret", enc + public, 32)
 
 
-def wrap(public, plaintext, ephemeral):
+def wrap(public, plaintext, ephemeral, info=INFO):
     """Encrypt to a key of X25519."""
     private = X25519PrivateKey.from_private_bytes(ephemeral)
     enc = private.public_key().public_bytes_raw()
     dh = private.exchange(X25519PublicKey.from_public_bytes(public))
-    key, nonce = schedule(0x20, share(dh, enc, public))
+    key, nonce = schedule(0x20, share(dh, enc, public), info)
     return enc + ChaCha20Poly1305(key).encrypt(nonce, plaintext, b"")
 
 
@@ -126,12 +126,15 @@ def seal(
     slots=None,
     signer=None,
     mark=b"\x80",
-    head=None,
+    forged=None,
 ):
-    """Seal a message for keys of X25519, or with slots that are given."""
+    """Seal a message for keys of X25519, or with slots that are given.
+
+    What is `forged` takes the place of what was signed: a carrier, a message, or who claims it.
+    """
     shape, n_values = carrier.shape, carrier.size
     signed = signer is not None
-    head = bytes([planes, len(publics), signed]) if head is None else head
+    head = bytes([planes, len(publics), signed])
     context = struct.pack("<IIII", *shape, n_values) + head
     key = SecretKey(content)
     if slots is None:
@@ -142,22 +145,31 @@ def seal(
     before = b"".join(slots)
     room = n_values * planes // 8 - 32 - len(before) - 112 * signed - 16
     assert len(message) < room, (len(message), room)
-    padded = (message + mark).ljust(room, b"\0")
-    body = AESSIV(key.derive("recipients/siv", length=64)).encrypt(padded, [context])
-    values = [int(value) for value in carrier.reshape(-1)]
 
-    def write(data, start=0):
-        for place in range(8 * len(data)):
-            bit = data[place // 8] >> (7 - place % 8) & 1
-            plane, value = divmod(8 * start + place, n_values)
-            values[value] = values[value] & ~(1 << plane) | bit << plane
+    def embed(carrier, message):
+        padded = (message + mark).ljust(room, b"\0")
+        body = AESSIV(key.derive("recipients/siv", length=64)).encrypt(padded, [context])
+        values = [int(value) for value in carrier.reshape(-1)]
+        write(values, bytes(32) + before + bytes(112 * signed) + body)
+        return values
 
-    write(bytes(32) + before + bytes(112 * signed) + body)
+    values = embed(carrier, message)
     if signed:
         private = Ed25519PrivateKey.from_private_bytes(signer)
         signature = private.sign(INFO + b"\0" + context + bytes(values))
-        block = private.public_key().public_bytes_raw() + signature
+        forged = {"carrier": carrier, "message": message, "claimed": signer, **(forged or {})}
+        values = embed(forged["carrier"], forged["message"])
+        claimed = Ed25519PrivateKey.from_private_bytes(forged["claimed"])
+        block = claimed.public_key().public_bytes_raw() + signature
         cipher = AESSIV(key.derive("recipients/signature", length=64))
-        write(cipher.encrypt(block, [context]), 32 + len(before))
-    write(hmac.digest(key.derive("recipients/tag"), context + bytes(values), "sha256"))
+        write(values, cipher.encrypt(block, [context]), 32 + len(before))
+    write(values, hmac.digest(key.derive("recipients/tag"), context + bytes(values), "sha256"))
     return np.array(values, np.uint8).reshape(shape)
+
+
+def write(values, data, start=0):
+    """Write bytes into low bits, one bit at a time."""
+    for place in range(8 * len(data)):
+        bit = data[place // 8] >> (7 - place % 8) & 1
+        plane, value = divmod(8 * start + place, len(values))
+        values[value] = values[value] & ~(1 << plane) | bit << plane

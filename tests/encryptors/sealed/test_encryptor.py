@@ -21,10 +21,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ricsk import CNNClassifier, PrivateClassifier, SealedEncryptor, SecretKey, unseal
+from ricsk import CNNClassifier, PrivateClassifier, PrivateKey, SealedEncryptor, SecretKey, unseal
 from ricsk.base import get_encryptor_tags
 from ricsk.datasets import load_digits, make_street_numbers
 from ricsk.exceptions import NotSealedError, TargetNotReachedError, TooLargeError
+from ricsk.keys import SigningKey
 from ricsk.nn.cnn import CNN
 
 KEY = SecretKey(bytes(range(32)))
@@ -675,6 +676,8 @@ CHANGED = {
     "device": "cuda",
     "codec": "raw",
     "nonce": "random",
+    "recipients": [PrivateKey.generate().public_key],
+    "signing_key": SigningKey.generate(),
     "feature_layer": "nowhere",
     "image_shape": (16, 64),
     "value_range": (-7.0, 9.0),

@@ -13,7 +13,6 @@ from ricsk import SecretKey
 from ricsk.codecs import compress
 from ricsk.datasets import make_street_numbers
 from ricsk.encryptors.sealed._format import (
-    CODEC_NUMBERS,
     MIN_VALUES,
     OVERHEAD,
     Sealer,
@@ -21,7 +20,8 @@ from ricsk.encryptors.sealed._format import (
     capacity,
     count_planes,
 )
-from ricsk.encryptors.sealed._unseal import Opener
+from ricsk.encryptors.sealed._message import CODEC_NUMBERS
+from ricsk.encryptors.sealed._opener import SecretOpener
 from ricsk.exceptions import NewerFormatError, NotSealedError, TooLargeError
 from tests.encryptors.sealed.reference import KEY, RAW, carrier_of, header, ramp, seal
 
@@ -34,7 +34,7 @@ def sealer_for(shape, bit_planes, key=KEY):
 
 
 def open_image(pixels, key=KEY):
-    return Opener(key).open(pixels)
+    return SecretOpener(key).open(pixels)
 
 
 # Height, width and channels of the image; scale; bit planes.
@@ -135,7 +135,7 @@ def test_vectors_are_opened(vector):
     pixels, expected = ciphertext_of(vector), ramp(vector["shape"])
     np.testing.assert_array_equal(open_image(pixels), expected)
     sealer = sealer_for(pixels.shape, vector["bit_planes"])
-    np.testing.assert_array_equal(sealer.decrypt(pixels), expected)
+    np.testing.assert_array_equal(sealer.open(pixels), expected)
     np.testing.assert_array_equal(sealer.decode(sealer.authenticate(pixels)), expected)
 
 
@@ -159,7 +159,7 @@ def test_padding_is_told_from_zeros_of_the_image(trailing):
     sealer = sealer_for((16, 16, 1), 7)
     body = sealer.encrypt("raw", image.tobytes(), bytes(16), 2)
     pixels = sealer.sign(sealer.embed(body, carrier_of((16, 16, 1))))
-    np.testing.assert_array_equal(sealer.decrypt(pixels).ravel(), image)
+    np.testing.assert_array_equal(sealer.open(pixels).ravel(), image)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ SEALED = seal(KEY, CARRIER, 5, header(codec=1) + compress(PLAIN, "webp")[1])
 
 def assert_refused(pixels, key=KEY, bit_planes=5):
     with pytest.raises(NotSealedError, match="wrong key, damaged, or not sealed with ricsk"):
-        sealer_for(pixels.shape, bit_planes, key).decrypt(pixels)
+        sealer_for(pixels.shape, bit_planes, key).open(pixels)
     with pytest.raises(NotSealedError, match="wrong key, damaged, or not sealed with ricsk"):
         open_image(pixels, key)
 
@@ -252,7 +252,7 @@ def test_wrong_keys_are_refused():
 @pytest.mark.parametrize("bit_planes", [1, 2, 3, 4, 6, 7])
 def test_other_bit_planes_are_refused(bit_planes):
     with pytest.raises(NotSealedError):
-        sealer_for(SHAPE, bit_planes).decrypt(SEALED)
+        sealer_for(SHAPE, bit_planes).open(SEALED)
 
 
 def test_a_tag_of_one_image_does_not_fit_another():
@@ -340,7 +340,7 @@ def test_exceptions_tell_neither_key_nor_image(name):
     message = AUTHENTIC[name]
     pixels = sealed_message(message)
     with pytest.raises(NotSealedError) as caught:
-        sealer_for(pixels.shape, 5).decrypt(pixels)
+        sealer_for(pixels.shape, 5).open(pixels)
     said = "".join(traceback.format_exception(caught.value))
     secrets = [
         RAW,

@@ -155,7 +155,7 @@ def test_a_ciphertext_without_the_margin_gets_another_nonce(nonce):
 def test_the_attempt_enters_the_nonce():
     sealed, images, (*_,) = near_border("content")
     C = sealed.transform(images)
-    nonces = [sealed._sealer.authenticate(image)[2:18] for image in levels_of(C)]
+    nonces = [sealed._opener.authenticate(image)[2:18] for image in levels_of(C)]
     digests = [
         hashlib.sha256(sealed.context_ + bytes([attempt])).digest()[:16] for attempt in range(10)
     ]

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from ricsk import SealedEncryptor, SecretKey, unseal
 from ricsk.codecs import compress
 from ricsk.datasets import make_street_numbers
-from ricsk.encryptors.sealed._unseal import Opener, name_images
+from ricsk.encryptors.sealed._opener import SecretOpener
+from ricsk.encryptors.sealed._unseal import name_images
 from ricsk.exceptions import NewerFormatError, NotSealedError
 from tests.encryptors.sealed.reference import KEY, RAW, carrier_of, header, ramp, seal
 
@@ -66,7 +67,7 @@ def test_any_number_of_bit_planes_in_any_order():
 
 
 def test_an_opener_reads_images_of_several_sizes():
-    opener = Opener(KEY)
+    opener = SecretOpener(KEY)
     for image, pixels in ((PLAIN, SEALED), (GREY, SEALED_GREY), (PLAIN, SEALED)):
         np.testing.assert_array_equal(opener.open(pixels), image)
 
