@@ -17,6 +17,7 @@ __all__ = [
     "KEY",
     "KEY_IN_USE",
     "N_JOBS",
+    "PER_IMAGE_KEYS",
     "VALUE_RANGE",
     "VERBOSE",
     "fill_in",
@@ -50,6 +51,14 @@ EXACT_VALUE_RANGE = """
 value_range : (float, float), optional
     Black and white of floating-point images. None takes [0, 1] where the images of `fit` lie in it,
     [0, 255] where they hold 8-bit values, and their extreme values otherwise.
+"""
+PER_IMAGE_KEYS = """
+per_image_keys : bool, default=False
+    Whether each image is encrypted under a key of its own, which follows from `key` and a nonce of
+    64 bits. The nonce follows from `key` and the image; black and white squares carry it, which add
+    rows at the bottom of the ciphertext. An adversary with pairs, or with many ciphertexts, then
+    has one image at a time. But a classifier finds little that ciphertexts share, and is far less
+    accurate, see :ref:`guide-per-image-keys`.
 """
 VALUE_RANGE = f"""
 {EXACT_VALUE_RANGE.strip()} Images are

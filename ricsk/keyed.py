@@ -194,6 +194,8 @@ def _move_key(
             "expected an EtCEncryptor with per_block_keys=False."
         )
     check_is_fitted(encryptor)
+    if encryptor.scheme_.per_image_keys:
+        raise NotAdaptableError("with per_image_keys=True there is no key that all images share.")
     shape = encryptor.ciphertext_shape_
     pixel_map = encryptor.pixel_map_
     if not pixel_map.is_bijective:

@@ -48,7 +48,7 @@ from ricsk.baselines import (
     NeuraCryptEncoder,
 )
 from ricsk.cloud import CloudHalf, RemoteClassifier
-from ricsk.encryptors import PublishedRICEncryptor
+from ricsk.encryptors import GroupEncryptor, PublishedRICEncryptor
 
 KEY = SecretKey(bytes(range(32)))
 
@@ -71,6 +71,7 @@ ENCRYPTORS = [
     EtCEncryptor(KEY, block_size=1, variant="fugokidi2023"),
     EtCEncryptor(KEY, block_size=1, variant="madono2020"),
     PixelEncryptor(KEY),
+    PixelEncryptor(KEY, per_image_keys=True),
     LearnableEncryptor(KEY, block_size=1),
     LearnableEncryptor(
         KEY,
@@ -98,6 +99,7 @@ GUIDED_ENCRYPTORS = [
 KEYLESS_ENCRYPTORS = [
     TransformationNetworkEncryptor(LogisticRegression(), width=1, epochs=1, batch_size=32),
     LSBEncryptor(LogisticRegression()),
+    GroupEncryptor({"only": PixelEncryptor(KEY)}),
 ]
 
 CODECS = [JPEGCodec(), JPEGCodec(80, subsampling="4:4:4")]

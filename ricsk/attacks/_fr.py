@@ -127,6 +127,8 @@ class FRAttack(BaseAttack):
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
         if not isinstance(encryptor, PixelMapEncryptor) or encryptor.scheme_.splits_colours:
             return "it does more than permute and negate values."
+        if encryptor.scheme_.per_image_keys:
+            return "it treats each image in another way."
         if self.variant == "chosen":
             return None
         pixel_map, channels = encryptor.pixel_map_, encryptor.ciphertext_shape_[2]

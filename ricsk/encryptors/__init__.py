@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
+    from ricsk.encryptors._groups import GroupEncryptor
     from ricsk.encryptors._guided import GuidedEncryptor
     from ricsk.encryptors.perceptual import EtCEncryptor, LearnableEncryptor, PixelEncryptor
     from ricsk.encryptors.ric import PublishedRICEncryptor, RICEncryptor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EtCEncryptor",
+    "GroupEncryptor",
     "GuidedEncryptor",
     "LearnableEncryptor",
     "PixelEncryptor",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_groups": ("GroupEncryptor",),
     "_guided": ("GuidedEncryptor",),
     "perceptual": ("EtCEncryptor", "LearnableEncryptor", "PixelEncryptor"),
     "ric": ("PublishedRICEncryptor", "RICEncryptor"),

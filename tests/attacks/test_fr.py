@@ -64,7 +64,7 @@ def test_advanced_finds_orders_of_channels_and_negations():
 def test_a_handful_of_chosen_plaintexts_gives_the_key(encryptor, scale):
     encryptor.fit(X if scale == 1 else X / 255)
     C = encryptor.transform(X[:20])
-    assert ssim(X[:20], encryptor.scheme_.from_ciphertext_shape(C)).mean() < 0.3
+    assert ssim(X[:20], encryptor.scheme_.from_map_shape(C)).mean() < 0.3
     attack = FRAttack("chosen").fit(C[:1], encryptor=encryptor)
     np.testing.assert_array_equal(attack.reconstruct(C), X[:20])
     assert attack.n_queries_ == 5

@@ -42,7 +42,8 @@ class JigsawAttack(BaseAttack):
 
     Ciphertexts of one key have their blocks in the same places and states, so all ciphertexts of
     `fit` are one puzzle, and the compatibility is its mean over them [3]_: a few small images are
-    as good as a large one. Fit ciphertexts of different keys one by one.
+    as good as a large one. Fit ciphertexts of different keys one by one; of an encryptor with
+    ``per_image_keys``, which is passed to `fit`, each is a puzzle of its own.
 
     Read more in the :ref:`User Guide <guide-security>`.
 
@@ -65,7 +66,8 @@ class JigsawAttack(BaseAttack):
     block_size_ : int
         The side of the blocks that was used.
     blocks_ : ndarray of int, shape (n_blocks,)
-        Row by row, which block of the ciphertext lies in each place.
+        Row by row, which block of the ciphertext lies in each place. With ``per_image_keys`` there
+        is no such thing.
     states_ : ndarray of int, shape (n_blocks,)
         What is done with it: 12 × symmetry + 6 × negation + order of channels, where 0 is nothing.
     ciphertext_shape_, image_shape_ : tuple of int
@@ -133,36 +135,62 @@ class JigsawAttack(BaseAttack):
         self.shuffle_channels = shuffle_channels
 
     def _fit(self, ciphertexts: NDArray[np.uint8], public_images: NDArray[np.uint8] | None) -> None:
-        height, width, channels = self.ciphertext_shape_
+        height, width = self._body_height, self.ciphertext_shape_[1]
         side = self.block_size_
         if height % side or width % side:
             raise ValueError(
                 f"blocks of {side}×{side} pixels do not fill ciphertexts of "
                 f"{describe(self.ciphertext_shape_)}. Say which block_size they were made with."
             )
-        rotate, negate, shuffle_channels = self._steps
-        states = list_states(rotate, negate, shuffle_channels and channels == 3)
-        sample = ciphertexts[:_MAX_IMAGES]
-        frame = height // side, width // side
-        found = assemble(compute_misfit(sample, side), frame, states)
+        self._likely = None
         if public_images is not None:
-            upright = states if height == width else states[states // 12 % 2 == 0]
-            pictures = _rebuild(sample, found, side)
-            best = _find_likeliest_state(pictures, public_images, upright)
-            found = found.turn(best, frame)
-        self.blocks_, self.states_ = found
+            self._likely = LedoitWolf().fit(_shrink(public_images))
+        if not self._differ:
+            sample = ciphertexts[:_MAX_IMAGES, : self._body_height]
+            self.blocks_, self.states_ = self._solve(sample)
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        found = _rebuild(ciphertexts, Arrangement(self.blocks_, self.states_), self.block_size_)
+        bodies = ciphertexts[:, : self._body_height]
+        if self._differ:
+            alone = bodies[:, np.newaxis]
+            found = np.concatenate([self._rebuild(body, self._solve(body)) for body in alone])
+        else:
+            found = self._rebuild(bodies, Arrangement(self.blocks_, self.states_))
         height, width = self.image_shape_[:2]
         return found[:, :height, :width]
+
+    def _solve(self, ciphertexts: NDArray[np.uint8]) -> Arrangement:
+        """Solve the puzzle that ciphertexts of one key are."""
+        _, height, width, channels = ciphertexts.shape
+        side = self.block_size_
+        rotate, negate, shuffle_channels = self._steps
+        states = list_states(rotate, negate, shuffle_channels and channels == 3)
+        frame = height // side, width // side
+        found = assemble(compute_misfit(ciphertexts, side), frame, states)
+        if self._likely is None:
+            return found
+        upright = states if height == width else states[states // 12 % 2 == 0]
+        pictures = self._rebuild(ciphertexts, found)
+        pictures = pictures[:, : self.image_shape_[0], : self.image_shape_[1]]
+        return found.turn(_find_likeliest_state(pictures, self._likely, upright), frame)
+
+    def _rebuild(self, ciphertexts: NDArray[np.uint8], found: Arrangement) -> NDArray[np.uint8]:
+        pieces = np.stack([to_blocks(image, self.block_size_) for image in ciphertexts], axis=1)
+        laid = np.stack(
+            [put_in_state(pieces[block], state) for block, state in zip(*found, strict=True)],
+            axis=1,
+        )
+        shape: ImageShape = ciphertexts.shape[1:]
+        return np.stack([from_blocks(blocks, shape) for blocks in laid])
 
     def _keep_shapes(self, used: dict[str, Any], encryptor: BaseImageEncryptor | None) -> None:
         super()._keep_shapes(used, encryptor)
         self.block_size_ = self.block_size or 16
         self._steps = self.rotate, self.negate, self.shuffle_channels
+        self._body_height, self._differ = self.ciphertext_shape_[0], False
         if isinstance(encryptor, EtCEncryptor):
             scheme = encryptor.scheme_
+            self._body_height, self._differ = scheme.map_shape[0], scheme.per_image_keys
             self.block_size_ = self.block_size or scheme.sub_block_size
             self._steps = (
                 self.rotate and scheme.rotate,
@@ -182,27 +210,13 @@ class JigsawAttack(BaseAttack):
         return None
 
 
-def _rebuild(
-    ciphertexts: NDArray[np.uint8], found: Arrangement, block_size: int
-) -> NDArray[np.uint8]:
-    pieces = np.stack([to_blocks(image, block_size) for image in ciphertexts], axis=1)
-    laid = np.stack(
-        [put_in_state(pieces[block], state) for block, state in zip(*found, strict=True)], axis=1
-    )
-    shape: ImageShape = ciphertexts.shape[1:]
-    return np.stack([from_blocks(blocks, shape) for blocks in laid])
-
-
 def _find_likeliest_state(
-    pictures: NDArray[np.uint8], public_images: NDArray[np.uint8], states: NDArray[np.intp]
+    pictures: NDArray[np.uint8], normal: LedoitWolf, states: NDArray[np.intp]
 ) -> int:
     """Find the state in which pictures are likeliest under a normal distribution of small images.
 
-    Of the public images, that is, after averaging over patches.
+    Of public ones, that is, after averaging over patches.
     """
-    height, width = public_images.shape[1:3]
-    pictures = pictures[:, :height, :width]
-    normal = LedoitWolf().fit(_shrink(public_images))
     distances = [
         normal.mahalanobis(_shrink(put_in_state(pictures, state))).sum() for state in states
     ]

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ricsk._callers import find_caller
 from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.encryptors.perceptual._border import draw_border, read_border
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.exceptions import SmallKeySpaceWarning
 from ricsk.images import ImageBatch, ImageShape, check_images, describe
@@ -61,6 +62,8 @@ class PixelMapEncryptor(KeyedEncryptor):
     @property
     def pixel_map_(self) -> PixelMap:
         """What the key makes of the scheme."""
+        if self.scheme_.per_image_keys:
+            raise AttributeError("with per_image_keys=True each image has a map of its own.")
         if self._pixel_map is None:
             self._pixel_map = self.scheme_.make_map(self.key_)
         return self._pixel_map
@@ -105,7 +108,8 @@ class PixelMapEncryptor(KeyedEncryptor):
     def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
         super()._learn(X, y)
         # What is loaded waits for its first image. After fit, transform changes nothing more.
-        self._pixel_map = self.scheme_.make_map(self.key_)
+        if not self.scheme_.per_image_keys:
+            self._pixel_map = self.scheme_.make_map(self.key_)
 
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
@@ -174,18 +178,48 @@ class PixelMapEncryptor(KeyedEncryptor):
     def _derive_from_key(self) -> None:
         self._pixel_map = None
 
+    def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
+        height, width, channels = ciphertext_shape
+        return height - self.scheme_.count_border_rows(width), width, channels
+
     def _encrypt(self, batch: ImageBatch) -> NDArray[Any]:
-        images = self.scheme_.to_ciphertext_shape(self._round(batch.pixels))
-        return self._unround(self._apply(self.pixel_map_, images), batch.pixels.dtype)
+        images, dtype = self.scheme_.to_map_shape(self._round(batch.pixels)), batch.pixels.dtype
+        if not self.scheme_.per_image_keys:
+            return self._unround(self._apply(self.pixel_map_, images), dtype)
+        nonces = [self.scheme_.derive_nonce(self.key_, self._to_levels(image)) for image in images]
+        bodies = self._apply_each([self._make_image_map(nonce) for nonce in nonces], images)
+        flat = np.frombuffer(b"".join(nonces), np.uint8).reshape(len(nonces), -1)
+        height, *rest = self.scheme_.ciphertext_shape
+        border = draw_border(flat, (height - images.shape[1], *rest))
+        parts = [self._unround(part, dtype) for part in (bodies, border)]
+        return np.concatenate(parts, axis=1, dtype=dtype)
 
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        images = self._apply(self.pixel_map_.inverse(), self._round(pixels))
-        return self._unround(self.scheme_.from_ciphertext_shape(images), pixels.dtype)
+        if self.scheme_.per_image_keys:
+            bodies, border = np.split(pixels, [self.scheme_.map_shape[0]], axis=1)
+            nonces = read_border(self._to_levels(border))
+            maps = [self._make_image_map(nonce.tobytes()).inverse() for nonce in nonces]
+            images = self._apply_each(maps, self._round(bodies))
+        else:
+            images = self._apply(self.pixel_map_.inverse(), self._round(pixels))
+        return self._unround(self.scheme_.from_map_shape(images), pixels.dtype)
+
+    def _make_image_map(self, nonce: bytes) -> PixelMap:
+        return self.scheme_.make_map(self.scheme_.derive_image_key(self.key_, nonce))
+
+    def _apply_each(self, maps: list[PixelMap], images: NDArray[Any]) -> NDArray[Any]:
+        found = np.empty_like(images)
+        for one, image, place in zip(maps, images, found, strict=True):
+            place[:] = self._apply(one, image[np.newaxis])[0]
+        return found
+
+    def _to_levels(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        return self.value_range_.to_uint8(pixels)
 
     def _round(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Round floats to their 256 levels, unless the scheme can do with them as they are."""
-        if self.scheme_.splits_colours or not self.pixel_map_.only_negates:
-            return self.value_range_.to_uint8(pixels)
+        if self.scheme_.needs_levels:
+            return self._to_levels(pixels)
         if not self.value_range_.learned:
             self.value_range_.check(pixels)
         return pixels

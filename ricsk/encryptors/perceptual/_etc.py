@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk._docs import EXACT_VALUE_RANGE, FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, fill_in
+from ricsk._docs import (
+    EXACT_VALUE_RANGE,
+    FITTED,
+    FLATTEN,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    PER_IMAGE_KEYS,
+    fill_in,
+)
 from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
@@ -63,6 +72,8 @@ class EtCScheme(PixelMapScheme):
         themselves, or their sub-blocks.
     permute, rotate, negate, shuffle_channels, per_block_keys, grayscale, pad, variant
         As for `EtCEncryptor`.
+    per_image_keys : bool
+        As for `EtCEncryptor`.
     """
 
     name = "etc"
@@ -84,8 +95,8 @@ class EtCScheme(PixelMapScheme):
         return pad_to_blocks(self.image_shape, self.block_size, self.pad)
 
     @property
-    def ciphertext_shape(self) -> ImageShape:
-        """Height, width and channels of a ciphertext."""
+    def map_shape(self) -> ImageShape:
+        """Height, width and channels of what the map is applied to."""
         height, width, channels = self.padded_shape
         return (channels * height, width, 1) if self.grayscale else (height, width, channels)
 
@@ -95,9 +106,14 @@ class EtCScheme(PixelMapScheme):
         return bool(self.grayscale) and self.image_shape[-1] == 3
 
     @property
+    def border_unit(self) -> int:
+        """What the height of a border is a multiple of."""
+        return self.block_size
+
+    @property
     def n_blocks(self) -> int:
         """Number of blocks in a ciphertext."""
-        height, width, _ = self.ciphertext_shape
+        height, width, _ = self.map_shape
         return (height // self.block_size) * (width // self.block_size)
 
     @property
@@ -107,7 +123,7 @@ class EtCScheme(PixelMapScheme):
 
     def make_map(self, key: SecretKey) -> PixelMap:
         """Derive from a key what is done to every image."""
-        shape = self.ciphertext_shape
+        shape = self.map_shape
         parts = self._cut(np.arange(math.prod(shape)).reshape(shape))
         if self.permute:
             parts = parts[self.keystream(key, "permute").permutation(self.n_blocks)]
@@ -135,25 +151,25 @@ class EtCScheme(PixelMapScheme):
         if self.negate:
             half = n_blocks // 2
             bits += math.log2(math.comb(n_blocks, half)) if choices.negates_half else n_draws
-        if self.shuffle_channels and self.ciphertext_shape[-1] == 3:
+        if self.shuffle_channels and self.map_shape[-1] == 3:
             bits += n_draws * math.log2(len(choices.channel_orders))
         return bits
 
-    def to_ciphertext_shape(self, images: NDArray[Any]) -> NDArray[Any]:
+    def to_map_shape(self, images: NDArray[Any]) -> NDArray[Any]:
         """Pad images, and put their colours into planes."""
-        padded = super().to_ciphertext_shape(images)
+        padded = super().to_map_shape(images)
         if not self.splits_colours:
             return padded
         planes = _to_planes(padded, self.grayscale == "ycbcr")
-        return np.moveaxis(planes, -1, 1).reshape(len(images), *self.ciphertext_shape)
+        return np.moveaxis(planes, -1, 1).reshape(len(images), *self.map_shape)
 
-    def from_ciphertext_shape(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Undo `to_ciphertext_shape`."""
+    def from_map_shape(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Undo `to_map_shape`."""
         if self.splits_colours:
             height, width, channels = self.padded_shape
             planes = images.reshape(len(images), channels, height, width)
             images = _from_planes(np.moveaxis(planes, 1, -1), self.grayscale == "ycbcr")
-        return super().from_ciphertext_shape(images)
+        return super().from_map_shape(images)
 
     @property
     def _choices(self) -> _Choices:
@@ -177,7 +193,7 @@ class EtCScheme(PixelMapScheme):
     # Blocks on top of each other are one tall image, which is cut once more.
     @property
     def _tall_shape(self) -> ImageShape:
-        side, channels = self.block_size, self.ciphertext_shape[-1]
+        side, channels = self.block_size, self.map_shape[-1]
         return self.n_blocks * side, side, channels
 
     def _cut(self, image: NDArray[Any]) -> NDArray[Any]:
@@ -190,7 +206,7 @@ class EtCScheme(PixelMapScheme):
         """Put parts together again, as the values of one image."""
         tall = from_blocks(parts, self._tall_shape)
         blocks = tall.reshape(-1, self.block_size, *tall.shape[1:])
-        return from_blocks(blocks, self.ciphertext_shape).ravel()
+        return from_blocks(blocks, self.map_shape).ravel()
 
 
 @fill_in(
@@ -199,6 +215,7 @@ class EtCScheme(PixelMapScheme):
     value_range=EXACT_VALUE_RANGE,
     flatten=FLATTEN,
     key_in_use=KEY_IN_USE,
+    per_image_keys=PER_IMAGE_KEYS,
     fitted=FITTED,
 )
 class EtCEncryptor(PixelMapEncryptor):
@@ -235,6 +252,7 @@ class EtCEncryptor(PixelMapEncryptor):
         Whether each block is rotated, negated and recoloured by its own draw. False does the same
         to all blocks: much weaker, but then a vision transformer whose patches are the blocks can
         be adapted to the key exactly, by `adapt_to_key`.
+    {per_image_keys}
     sub_block_size : int, optional
         With ``per_block_keys=False``: blocks are cut into sub-blocks of this side, which are
         permuted within their block, and which take the place of the blocks in steps 2 to 4 [4]_.
@@ -329,6 +347,7 @@ class EtCEncryptor(PixelMapEncryptor):
         "negate": ["boolean"],
         "shuffle_channels": ["boolean"],
         "per_block_keys": ["boolean"],
+        "per_image_keys": ["boolean"],
         "sub_block_size": [Interval(Integral, 1, None, closed="left"), None],
         "grayscale": ["boolean", StrOptions({"ycbcr"})],
         "pad": ["boolean"],
@@ -348,6 +367,7 @@ class EtCEncryptor(PixelMapEncryptor):
         negate: bool = True,
         shuffle_channels: bool = True,
         per_block_keys: bool = True,
+        per_image_keys: bool = False,
         sub_block_size: int | None = None,
         grayscale: bool | Literal["ycbcr"] = False,
         pad: bool = False,
@@ -363,6 +383,7 @@ class EtCEncryptor(PixelMapEncryptor):
         self.negate = negate
         self.shuffle_channels = shuffle_channels
         self.per_block_keys = per_block_keys
+        self.per_image_keys = per_image_keys
         self.sub_block_size = sub_block_size
         self.grayscale = grayscale
         self.pad = pad
@@ -388,6 +409,7 @@ class EtCEncryptor(PixelMapEncryptor):
             negate=self.negate,
             shuffle_channels=self.shuffle_channels,
             per_block_keys=self.per_block_keys,
+            per_image_keys=self.per_image_keys,
             grayscale=self.grayscale,
             pad=self.pad,
             variant=self.variant,
@@ -410,7 +432,7 @@ class EtCEncryptor(PixelMapEncryptor):
         return int(self.sub_block_size)
 
     def _guess_image_shape(self, ciphertext_shape: ImageShape) -> ImageShape:
-        height, width, channels = ciphertext_shape
+        height, width, channels = super()._guess_image_shape(ciphertext_shape)
         if self.scheme_.splits_colours and height % 3 == 0:
             return height // 3, width, 3
         return height, width, channels

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
+from ricsk._docs import (
+    FITTED,
+    FLATTEN,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    PER_IMAGE_KEYS,
+    VALUE_RANGE,
+    fill_in,
+)
 from ricsk.blocks import from_blocks, pad_to_blocks, to_blocks
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme, log2_factorial
@@ -31,7 +40,7 @@ class LearnableScheme(PixelMapScheme):
     ----------
     image_shape : tuple of int
         Height, width and channels of the images.
-    block_size, per_block_keys, scramble_blocks, reversal, pad
+    block_size, per_block_keys, per_image_keys, scramble_blocks, reversal, pad
         As for `LearnableEncryptor`.
     """
 
@@ -49,15 +58,25 @@ class LearnableScheme(PixelMapScheme):
         return pad_to_blocks(self.image_shape, self.block_size, self.pad)
 
     @property
+    def border_unit(self) -> int:
+        """What the height of a border is a multiple of."""
+        return self.block_size
+
+    @property
     def n_blocks(self) -> int:
         """Number of blocks in a ciphertext."""
-        height, width, _ = self.ciphertext_shape
+        height, width, _ = self.map_shape
         return (height // self.block_size) * (width // self.block_size)
 
     @property
     def n_nibbles(self) -> int:
         """Number of nibbles in a block."""
         return 2 * self.block_size**2 * self.image_shape[-1]
+
+    @property
+    def needs_levels(self) -> bool:
+        """Whether floats have to be rounded to their 256 levels: only these have nibbles."""
+        return True
 
     def make_map(self, key: SecretKey) -> PixelMap:
         """Derive from a key what is done to every image."""
@@ -91,14 +110,14 @@ class LearnableScheme(PixelMapScheme):
 
     def _number_nibbles(self) -> NDArray[Any]:
         """Give the place in the image of each nibble of each block, low ones first."""
-        n_bytes = math.prod(self.ciphertext_shape)
-        image = np.arange(n_bytes).reshape(self.ciphertext_shape)
+        n_bytes = math.prod(self.map_shape)
+        image = np.arange(n_bytes).reshape(self.map_shape)
         low = to_blocks(image, self.block_size).reshape(self.n_blocks, -1)
         return np.concatenate([low, low + n_bytes], axis=1)
 
     def _paste(self, nibbles: NDArray[Any]) -> NDArray[Any]:
         """Put blocks of nibbles together again, as the low and then the high ones of one image."""
-        side, shape = self.block_size, self.ciphertext_shape
+        side, shape = self.block_size, self.map_shape
         halves = nibbles.reshape(self.n_blocks, 2, side, side, shape[-1])
         return np.concatenate([from_blocks(halves[:, i], shape).ravel() for i in (0, 1)])
 
@@ -109,6 +128,7 @@ class LearnableScheme(PixelMapScheme):
     value_range=VALUE_RANGE,
     flatten=FLATTEN,
     key_in_use=KEY_IN_USE,
+    per_image_keys=PER_IMAGE_KEYS,
     fitted=FITTED,
 )
 class LearnableEncryptor(PixelMapEncryptor):
@@ -133,6 +153,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         Side of the blocks in pixels.
     per_block_keys : bool, default=False
         Whether each block has a permutation and reversals of its own.
+    {per_image_keys}
     scramble_blocks : bool, default=False
         Whether the blocks are permuted afterwards, the step that `EtCEncryptor` calls `permute`.
     reversal : {"from_key", "independent"}, default="from_key"
@@ -197,6 +218,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         **PixelMapEncryptor._parameter_constraints,
         "block_size": [Interval(Integral, 1, None, closed="left")],
         "per_block_keys": ["boolean"],
+        "per_image_keys": ["boolean"],
         "scramble_blocks": ["boolean"],
         "reversal": [StrOptions({"from_key", "independent"})],
         "pad": ["boolean"],
@@ -211,6 +233,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         *,
         block_size: int = 4,
         per_block_keys: bool = False,
+        per_image_keys: bool = False,
         scramble_blocks: bool = False,
         reversal: Literal["from_key", "independent"] = "from_key",
         pad: bool = False,
@@ -221,6 +244,7 @@ class LearnableEncryptor(PixelMapEncryptor):
         self.key = key
         self.block_size = block_size
         self.per_block_keys = per_block_keys
+        self.per_image_keys = per_image_keys
         self.scramble_blocks = scramble_blocks
         self.reversal = reversal
         self.pad = pad
@@ -233,6 +257,7 @@ class LearnableEncryptor(PixelMapEncryptor):
             image_shape=image_shape,
             block_size=int(self.block_size),
             per_block_keys=self.per_block_keys,
+            per_image_keys=self.per_image_keys,
             scramble_blocks=self.scramble_blocks,
             reversal=self.reversal,
             pad=self.pad,

@@ -10,7 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ricsk._docs import EXACT_VALUE_RANGE, FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, fill_in
+from ricsk._docs import (
+    EXACT_VALUE_RANGE,
+    FITTED,
+    FLATTEN,
+    IMAGE_SHAPE,
+    KEY,
+    KEY_IN_USE,
+    PER_IMAGE_KEYS,
+    fill_in,
+)
 from ricsk.encryptors.perceptual._base import PixelMapEncryptor
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.images import ImageShape
@@ -28,7 +37,7 @@ class PixelScheme(PixelMapScheme):
     ----------
     image_shape : tuple of int
         Height, width and channels of the images.
-    shuffle_channels : bool
+    shuffle_channels, per_image_keys : bool
         As for `PixelEncryptor`.
     """
 
@@ -64,6 +73,7 @@ class PixelScheme(PixelMapScheme):
     value_range=EXACT_VALUE_RANGE,
     flatten=FLATTEN,
     key_in_use=KEY_IN_USE,
+    per_image_keys=PER_IMAGE_KEYS,
     fitted=FITTED,
 )
 class PixelEncryptor(PixelMapEncryptor):
@@ -85,6 +95,7 @@ class PixelEncryptor(PixelMapEncryptor):
     {key}
     shuffle_channels : bool, default=True
         Whether the second step is done. It does nothing to grey images.
+    {per_image_keys}
     {image_shape}
     {value_range}
     {flatten}
@@ -132,6 +143,7 @@ class PixelEncryptor(PixelMapEncryptor):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **PixelMapEncryptor._parameter_constraints,
         "shuffle_channels": ["boolean"],
+        "per_image_keys": ["boolean"],
     }
 
     _scheme_type = PixelScheme
@@ -142,15 +154,21 @@ class PixelEncryptor(PixelMapEncryptor):
         key: SecretKey | bytes | str | PathLike[str] | None = None,
         *,
         shuffle_channels: bool = True,
+        per_image_keys: bool = False,
         image_shape: tuple[int, ...] | None = None,
         value_range: tuple[float, float] | None = None,
         flatten: bool = False,
     ) -> None:
         self.key = key
         self.shuffle_channels = shuffle_channels
+        self.per_image_keys = per_image_keys
         self.image_shape = image_shape
         self.value_range = value_range
         self.flatten = flatten
 
     def _make_scheme(self, image_shape: ImageShape) -> PixelScheme:
-        return PixelScheme(image_shape=image_shape, shuffle_channels=self.shuffle_channels)
+        return PixelScheme(
+            image_shape=image_shape,
+            shuffle_channels=self.shuffle_channels,
+            per_image_keys=self.per_image_keys,
+        )

@@ -50,6 +50,9 @@ ENCRYPTORS = [
     LearnableEncryptor(KEY),
     LearnableEncryptor(KEY, reversal="independent"),
     LearnableEncryptor(KEY, block_size=5, pad=True, per_block_keys=True, scramble_blocks=True),
+    EtCEncryptor(KEY, block_size=5, pad=True, per_image_keys=True),
+    PixelEncryptor(KEY, per_image_keys=True, flatten=True),
+    LearnableEncryptor(KEY, per_image_keys=True),
 ]
 OTHER_VALUES = {
     "key": [OTHER, None],
@@ -69,6 +72,9 @@ def name(encryptor):
 
 
 every_encryptor = pytest.mark.parametrize("encryptor", ENCRYPTORS, ids=name)
+with_one_map = pytest.mark.parametrize(
+    "encryptor", [one for one in ENCRYPTORS if not one.per_image_keys], ids=name
+)
 
 
 def recoverable(encryptor):
@@ -166,7 +172,7 @@ def test_tables_come_out_as_fitted():
     assert isinstance(images.fit_transform(PIXELS), pd.DataFrame)
 
 
-@every_encryptor
+@with_one_map
 def test_the_map_is_neither_stored_nor_shown(encryptor):
     fitted = clone(encryptor).fit(PIXELS)
     assert "pixel_map_" not in fitted.__getstate__()
@@ -181,7 +187,7 @@ def test_the_map_is_neither_stored_nor_shown(encryptor):
         assert array.tobytes()[:64] not in stored
 
 
-@every_encryptor
+@with_one_map
 def test_the_scheme_holds_nothing_of_the_key(encryptor):
     fitted = clone(encryptor).fit(PIXELS)
     other = clone(encryptor).set_params(key=OTHER).fit(PIXELS)
