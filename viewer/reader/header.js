@@ -37,17 +37,16 @@ export function checkHeader(header, key) {
   }
   if (version > LATEST[scheme]) throw new NewerFormat(`A ${scheme} file`);
   const forRecipients = version >= FOR_RECIPIENTS[scheme];
-  if (forRecipients && header.key_id !== null) throw new NotSealed();
-  if (key instanceof SecretKey === forRecipients) {
+  const isSecret = key instanceof SecretKey;
+  if (forRecipients && isSecret) {
     throw new WrongKey(
-      forRecipients
-        ? "It is sealed to public keys. A private key opens it, which begins with RICSK-PRIVATE-."
-        : `It is sealed under the secret key with the id ${header.key_id}. You gave a private key.`,
+      "It is sealed to public keys. A private key opens it, which begins with RICSK-PRIVATE-.",
     );
   }
-  if (!forRecipients && header.key_id !== key.id) {
-    throw new WrongKey(`It is sealed with the key ${header.key_id}; you gave the key ${key.id}.`);
-  }
+  const named = `It is sealed with the key ${header.key_id}`;
+  if (!forRecipients && !isSecret) throw new WrongKey(`${named}. You gave a private key.`);
+  const given = isSecret ? key.id : null;
+  if (header.key_id !== given) throw new WrongKey(`${named}; you gave ${given ?? "a private key"}.`);
 }
 
 function isHeader(header) {

@@ -26,7 +26,7 @@ async function open({ kind, file, key, signers = [] }) {
   }
   const signer = key.startsWith("RICSK-KEY-") ? {} : { signer: opened.signer?.fingerprint ?? null };
   if (kind === "image") return { expect: "opens", ...describe(opened.image), ...signer };
-  const found = { expect: "opens", found: opened.found, thumbnail: describe(opened.image) };
+  const found = { expect: "opens", found: opened.found, thumbnail: describe(opened.image), ...signer };
   if (opened.found === "original") {
     const content = new Uint8Array(await opened.file.arrayBuffer());
     const hash = bytesToHex(sha256(content));
