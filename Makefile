@@ -8,7 +8,7 @@ DATA ?= digits
 # Threads that wait without spinning: on a busy machine, several times faster.
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs viewer clean
 
 demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a picture in demo-output/
 	$(BIN)/python examples/demo.py --data $(DATA)
@@ -25,8 +25,11 @@ lint: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp  ## the HTML documentation, in docs/_build/html
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
+viewer: viewer/node_modules/.package-lock.json  ## the page that opens sealed images, with node 20.19 or newer
+	cd viewer && npm run --silent build
+
 clean:
-	rm -rf $(VENV) docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst demo-output
+	rm -rf $(VENV) viewer/node_modules viewer/dist docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst demo-output
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable ".[plot]"
@@ -38,3 +41,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+viewer/node_modules/.package-lock.json: viewer/package-lock.json
+	cd viewer && npm ci --silent
+	touch $@

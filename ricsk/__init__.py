@@ -89,6 +89,7 @@ _ROOMS = (
     "nn",
     "pixelmap",
     "plotting",
+    "search",
     "training",
 )
 

@@ -146,8 +146,9 @@ def reach(room, edges):
     return found
 
 
-def test_the_cloud_reaches_neither_keys_nor_encryptors():
-    assert reach("cloud", find_edges()).isdisjoint({"keys", "base", "encryptors", "private"})
+@pytest.mark.parametrize("room", ["cloud", "search"])
+def test_the_cloud_reaches_neither_keys_nor_encryptors(room):
+    assert reach(room, find_edges()).isdisjoint({"keys", "base", "encryptors", "private"})
 
 
 def run(program):

@@ -5,6 +5,7 @@ from ricsk.cloud._half import CloudHalf
 from ricsk.cloud._inventory import refuse_secrets, without_leftovers
 from ricsk.cloud._limits import Limits
 from ricsk.cloud._remote import RemoteClassifier
+from ricsk.cloud._remote_index import RemoteIndex
 from ricsk.cloud._service import create_app
 from ricsk.cloud._training_images import find_training_images
 
@@ -12,6 +13,7 @@ __all__ = [
     "CloudHalf",
     "Limits",
     "RemoteClassifier",
+    "RemoteIndex",
     "create_app",
     "find_training_images",
     "refuse_secrets",

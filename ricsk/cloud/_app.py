@@ -22,6 +22,7 @@ from ricsk.cloud._limits import Limits
 from ricsk.cloud._metrics import Metrics
 from ricsk.cloud._protocol import HEADER_LENGTH, encode_json
 from ricsk.cloud._served import VERSION, ServedModel
+from ricsk.cloud._served_index import ServedIndex
 from ricsk.cloud._worker import Worker
 from ricsk.exceptions import ProtocolError
 
@@ -38,12 +39,16 @@ class Service:
 
     Parameters
     ----------
-    models : dict of ServedModel
+    models : dict of ServedModel or ServedIndex
         By name.
     limits : Limits
+    writable : bool
+        Whether indexes may be changed.
     """
 
-    def __init__(self, models: Mapping[str, ServedModel], limits: Limits) -> None:
+    def __init__(
+        self, models: Mapping[str, ServedModel | ServedIndex], limits: Limits, *, writable: bool
+    ) -> None:
         self.models = models
         self.limits = limits
         self.metrics = Metrics()
@@ -61,6 +66,11 @@ class Service:
                 Route(f"{path}/ready", self.model_ready),
                 Route(f"{path}/infer", self.infer, methods=["POST"]),
             ]
+            if writable:
+                routes += [
+                    Route(f"{path}/add", self.add, methods=["POST"]),
+                    Route(f"{path}/remove", self.remove, methods=["POST"]),
+                ]
         app = Starlette(
             routes=routes,
             lifespan=self._work,
@@ -116,14 +126,9 @@ class Service:
     async def infer(self, request: Request) -> Response:
         """Classify images."""
         model = self._find(request)
-        worker = self._workers.get(model.name)
-        if worker is None or self._pending[model.name] >= self.limits.max_pending:
-            raise HTTPException(503, "the service is busy; come again.", RETRY_AFTER)
-        self._pending[model.name] += 1
-        self.metrics.pending.labels(model.name).inc()
-        try:
+        async with self._admitted(model):
             body = await self._read(request)
-            future = worker.submit(body, request.headers.get(HEADER_LENGTH))
+            future = self._workers[model.name].submit(body, request.headers.get(HEADER_LENGTH))
             del body
             try:
                 async with asyncio.timeout(self.limits.timeout):
@@ -132,15 +137,44 @@ class Service:
                 raise HTTPException(
                     503, f"not answered within {self.limits.timeout:g} seconds.", RETRY_AFTER
                 ) from None
-        finally:
-            self._pending[model.name] -= 1
-            self.metrics.pending.labels(model.name).dec()
         self.metrics.images.labels(model.name).inc(answer.n_images)
         request.scope["n_images"] = answer.n_images
         if answer.header_length is None:
             return Response(answer.body, media_type="application/json")
         headers = {HEADER_LENGTH: answer.header_length}
         return Response(answer.body, headers=headers, media_type="application/octet-stream")
+
+    async def add(self, request: Request) -> Response:
+        """Add images to an index."""
+        return await self._change(request, ServedIndex.add)
+
+    async def remove(self, request: Request) -> Response:
+        """Remove images from an index."""
+        return await self._change(request, ServedIndex.remove)
+
+    async def _change(self, request: Request, change: Callable[..., dict[str, Any]]) -> Response:
+        index = self._find(request)
+        if not isinstance(index, ServedIndex):
+            raise ProtocolError(f"{index.name} is not an index.", 404)
+        async with self._admitted(index):
+            body = await self._read(request)
+            # What has begun is done to its end: its client may repeat it.
+            found = await asyncio.to_thread(change, index, body, request.headers.get(HEADER_LENGTH))
+        return _answer(found)
+
+    @asynccontextmanager
+    async def _admitted(self, model: ServedModel | ServedIndex) -> AsyncIterator[None]:
+        """Take a request, if there are not too many already."""
+        name = model.name
+        if name not in self._workers or self._pending[name] >= self.limits.max_pending:
+            raise HTTPException(503, "the service is busy; come again.", RETRY_AFTER)
+        self._pending[name] += 1
+        self.metrics.pending.labels(name).inc()
+        try:
+            yield
+        finally:
+            self._pending[name] -= 1
+            self.metrics.pending.labels(name).dec()
 
     def _is_ready(self, name: str) -> bool:
         return name in self._workers and self._workers[name].is_alive
@@ -176,7 +210,7 @@ class Service:
         request.scope["n_bytes"] = n_bytes
         return b"".join(parts)
 
-    def _find(self, request: Request) -> ServedModel:
+    def _find(self, request: Request) -> ServedModel | ServedIndex:
         name, version = request.path_params["name"], request.path_params.get("version", VERSION)
         model = self.models.get(name)
         if model is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import weakref
+from collections.abc import Sequence
 from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -76,31 +77,71 @@ class Connection:
     def infer(self, name: str, output: str, images: Tensor) -> NDArray[Any]:
         """Ask for one output of a model; it has a row for each image, and finite numbers."""
         n = len(images.values)
-        asked = {"outputs": [{"name": output, "parameters": {"binary_data": True}}]}
-        body, header_length = encode_message(asked, "inputs", [images], lambda _: True)
-        answer, header_length = self._send(
-            "POST",
-            f"/v2/models/{quote(name, safe='')}/infer",
-            (n + 1) * MAX_ANSWER_BYTES,
-            content=body,
-            headers={
-                "Content-Type": "application/octet-stream",
-                HEADER_LENGTH: str(header_length),
-            },
-        )
-        try:
-            _, tensors = decode_message(answer, header_length, "outputs")
-        except ProtocolError as error:
-            raise self._misunderstood(error) from None
-        if len(tensors) != 1 or tensors[0].name != output:
-            raise ServiceError(f"the service did not answer with {output}, which it was asked for.")
-        values = tensors[0].values
+        tensors = self.ask(name, {}, images, (output,), (n + 1) * MAX_ANSWER_BYTES)
+        values = tensors[output].values
         if len(values) != n:
             raise ServiceError(f"the service answered {len(values)} {output} for {n} images.")
         is_number = values.dtype.kind == "f"
         if output != "labels" and not (is_number and np.isfinite(values).all()):
             raise ServiceError(f"the service answered {output} that are not finite numbers.")
         return values
+
+    def ask(
+        self, name: str, head: dict[str, Any], given: Tensor, outputs: Sequence[str], limit: int
+    ) -> dict[str, Tensor]:
+        """Ask a model for outputs; those are answered, and no others.
+
+        Parameters
+        ----------
+        name : str
+            Of the model.
+        head : dict
+            What the JSON is to have beside tensors.
+        given : Tensor
+        outputs : sequence of str
+        limit : int
+            Bytes of an answer that are read at most.
+
+        Returns
+        -------
+        dict of Tensor
+            By name.
+        """
+        asked = [{"name": output, "parameters": {"binary_data": True}} for output in outputs]
+        answer, header_length = self._post(name, "infer", head | {"outputs": asked}, [given], limit)
+        try:
+            _, tensors = decode_message(answer, header_length, "outputs")
+        except ProtocolError as error:
+            raise self._misunderstood(error) from None
+        found = {tensor.name: tensor for tensor in tensors}
+        if len(found) != len(tensors) or found.keys() != set(outputs):
+            raise ServiceError(
+                f"the service did not answer with {', '.join(outputs)}, which it was asked for."
+            )
+        return found
+
+    def change(self, name: str, verb: str, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Have an index changed: what is answered."""
+        answer, _ = self._post(name, verb, {}, tensors, MAX_ANSWER_BYTES)
+        try:
+            return decode_json(answer)
+        except ProtocolError as error:
+            raise self._misunderstood(error) from None
+
+    def _post(
+        self, name: str, verb: str, head: dict[str, Any], tensors: Sequence[Tensor], limit: int
+    ) -> tuple[bytes, str | None]:
+        body, header_length = encode_message(head, "inputs", tensors, lambda _: True)
+        return self._send(
+            "POST",
+            f"/v2/models/{quote(name, safe='')}/{verb}",
+            limit,
+            content=body,
+            headers={
+                "Content-Type": "application/octet-stream",
+                HEADER_LENGTH: str(header_length),
+            },
+        )
 
     def _send(self, method: str, path: str, limit: int, **request: Any) -> tuple[bytes, str | None]:
         """Send a request, and again if nobody is there or the service is busy."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ricsk.cloud._limits import Limits
 from ricsk.cloud._served import ServedModel
+from ricsk.search import ImageIndex
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,13 +19,16 @@ __all__ = ["create_app"]
 _NAME = re.compile(r"[\w.-]{1,128}")
 
 
-def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> Starlette:
+def create_app(
+    models: Mapping[str, Any], *, limits: Limits | None = None, writable: bool = False
+) -> Starlette:
     """Make an ASGI application that answers with classifiers, by the Open Inference Protocol.
 
     That protocol [1]_, in its second version and over HTTP, is what KServe, Triton, OpenVINO and
     MLServer speak, so their clients ask this one as well. Tensors come as JSON or as bytes [2]_,
     and images also as PNG files, of the datatype BYTES. The input is called ``images``. Outputs are
-    ``labels`` and, where the classifier has them, ``probabilities`` and ``features``.
+    ``labels`` and, where the classifier has them, ``probabilities`` and ``features``; those of an
+    index are ``ids``, ``distances`` and ``images``, and it takes ``features`` as well.
 
     The service has no key, and refuses classifiers with one. What it sees is what clients send:
     give them ciphertexts to send. It does not ask who they are: put what does that, and TLS, in
@@ -35,10 +39,12 @@ def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> St
     Parameters
     ----------
     models : dict
-        Fitted classifiers, such as those that `PrivateClassifier.cloud_half` returns, by the names
-        under which they are asked for.
+        Fitted classifiers, such as those that `PrivateClassifier.cloud_half` returns, and indexes
+        (`ricsk.search.ImageIndex`), by the names under which they are asked for.
     limits : Limits, optional
         What a request may be at most, and how many at a time.
+    writable : bool
+        Whether whoever can ask may also add images to indexes, and remove them.
 
     Returns
     -------
@@ -84,6 +90,7 @@ def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> St
                 "'ricsk[serve]' does."
             ) from error
     from ricsk.cloud._app import Service
+    from ricsk.cloud._served_index import ServedIndex
 
     limits = Limits() if limits is None else limits
     if not models:
@@ -93,5 +100,8 @@ def create_app(models: Mapping[str, Any], *, limits: Limits | None = None) -> St
             raise ValueError(
                 f"{name!r} cannot be the name of a model; expected letters, digits, -, _ and dots."
             )
-    served = {name: ServedModel(name, model, limits) for name, model in models.items()}
-    return Service(served, limits).app
+    served: dict[str, Any] = {
+        name: (ServedIndex if isinstance(model, ImageIndex) else ServedModel)(name, model, limits)
+        for name, model in models.items()
+    }
+    return Service(served, limits, writable=writable).app

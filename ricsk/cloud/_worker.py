@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ricsk.cloud._served import Request, ServedModel
+from ricsk.cloud._request import Request
+from ricsk.cloud._served import ServedModel
+from ricsk.cloud._served_index import ServedIndex
 
 __all__ = ["Answer", "Worker"]
 
@@ -55,12 +57,12 @@ class Worker:
 
     Parameters
     ----------
-    model : ServedModel
+    model : ServedModel or ServedIndex
     observe : callable
         Called with the number of images of each batch.
     """
 
-    def __init__(self, model: ServedModel, observe: Callable[[int], None]) -> None:
+    def __init__(self, model: ServedModel | ServedIndex, observe: Callable[[int], None]) -> None:
         self.model = model
         self._observe = observe
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -103,8 +105,7 @@ class Worker:
             except Exception as error:
                 job.future.set_exception(error)
                 continue
-            images = request.images
-            groups[images.dtype, images.shape[1:], tuple(request.outputs)].append((job, request))
+            groups[request.group].append((job, request))
         for group in groups.values():
             for batch in _split(group, self.model.limits.max_images):
                 self._compute(batch)
@@ -113,7 +114,7 @@ class Worker:
         requests = [request for _, request in batch]
         images = np.concatenate([request.images for request in requests])
         try:
-            found = self.model.compute(images, tuple(requests[0].outputs))
+            found = self.model.compute(images, requests[0])
         except Exception as error:
             if len(batch) > 1:  # the fault may be in one of them alone
                 for one in batch:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ricsk.cloud import Limits, create_app
 from ricsk.cloud._onnx import OnnxClassifier
+from ricsk.search import ImageIndex
 
 __all__ = ["load_model", "main"]
 
@@ -97,13 +98,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_pending=args.max_pending,
             timeout=args.timeout,
         )
-        models = {}
+        models: dict[str, Any] = {}
         for model in args.models:
             name, path = _split_name(model)
             if name in models:
                 raise ValueError(f"two models are called {name!r}; give names, as NAME=FILE.")
             models[name] = load_model(path, allow_pickle=args.allow_pickle, trusted=args.trust)
-        app = create_app(models, limits=limits)
+        for index in args.indexes:
+            name, path = _split_name(index)
+            if name in models:
+                raise ValueError(f"two things are called {name!r}; give names, as NAME=FILE.")
+            if not (args.writable or os.path.exists(path)):
+                raise FileNotFoundError(f"there is no file {path!r}. Make it by --writable.")
+            models[name] = ImageIndex(next(iter(models.values())), path)
+        app = create_app(models, limits=limits, writable=args.writable)
     except (ImportError, OSError, ValueError, TypeError) as error:
         parser.error(str(error))
     handler = logging.StreamHandler(sys.stderr)
@@ -170,6 +178,17 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("models", nargs="+", metavar="MODEL", help="file of a model, or NAME=FILE")
+    parser.add_argument(
+        "--index",
+        action="append",
+        default=[],
+        dest="indexes",
+        metavar="INDEX",
+        help="file of an index that the first model reads, or NAME=FILE",
+    )
+    parser.add_argument(
+        "--writable", action="store_true", help="let clients add images to indexes, and remove them"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=8080, help="port to listen at; 0 takes any")
     parser.add_argument(

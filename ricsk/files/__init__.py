@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ricsk.files._folder import FileResult, decrypt_folder, encrypt_folder, list_folder
     from ricsk.files._header import CiphertextHeader
     from ricsk.files._open import OpenedPhotograph, open_photograph
+    from ricsk.files._rekey import rekey_file, rekey_folder
     from ricsk.files._seal import read_photograph, seal_photograph
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "read_ciphertexts",
     "read_header",
     "read_photograph",
+    "rekey_file",
+    "rekey_folder",
     "seal_photograph",
     "write_ciphertexts",
 ]
@@ -34,6 +37,7 @@ _HOMES = {
     "_folder": ("FileResult", "decrypt_folder", "encrypt_folder", "list_folder"),
     "_header": ("CiphertextHeader",),
     "_open": ("OpenedPhotograph", "open_photograph"),
+    "_rekey": ("rekey_file", "rekey_folder"),
     "_seal": ("read_photograph", "seal_photograph"),
 }
 

@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from ricsk import EtCEncryptor, PrivateClassifier, SecretKey
-from ricsk.cloud import CloudHalf, RemoteClassifier
+from ricsk.cloud import CloudHalf, RemoteClassifier, RemoteIndex
 from ricsk.cloud.serve import JSONFormatter, load_model, main
+from ricsk.search import ImageIndex
 from tests.cloud.serving import NETWORK, TEXTS, X
 
 
@@ -92,7 +93,9 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
     encryptor = EtCEncryptor(SecretKey(bytes(range(32))), block_size=4)
     private = PrivateClassifier(encryptor, LogisticRegression()).fit(X / 255, TEXTS)
     skops.io.dump(private.cloud_half(), path.with_name("private.skops"))
-    process, url = start(f"a={path}", path, path.with_name("private.skops"), "--max-images", 3)
+    photos = path.with_name("photos.index")
+    options = ("--index", photos, "--writable", "--max-images", 3)
+    process, url = start(f"a={path}", path, path.with_name("private.skops"), *options)
     try:
         assert httpx.get(f"{url}/v2/health/ready").status_code == 200
         tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 8, 8, 3]}
@@ -109,6 +112,8 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
         expected = private.predict_proba(X / 255)
         np.testing.assert_allclose(client.predict_proba(X / 255), expected, rtol=1e-5, atol=1e-6)
         remote.close()
+        with RemoteIndex(url, "photos", batch_size=3) as remote:
+            remote.add(X, range(12))
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=60)
     finally:
@@ -117,11 +122,13 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
     assert process.returncode in (0, -signal.SIGTERM)
     lines = [json.loads(line) for line in rest.splitlines()]  # no line is anything else
     requests = [line for line in lines if line["message"] == "request"]
-    assert {line["model"] for line in requests[4:]} == {"private"}
+    assert {line["model"] for line in requests[4:]} == {"private", "photos"}
     requests = requests[:4]
     assert [line["status"] for line in requests] == [200, 200, 200, 413]
     assert requests[1]["n_images"] == 2
     assert "stopped" in [line["message"] for line in lines]
+    with ImageIndex(CloudHalf(NETWORK), photos) as index:
+        np.testing.assert_array_equal(index.query(X, k=1).images, X[:, np.newaxis])
 
 
 @pytest.mark.parametrize(
@@ -131,6 +138,9 @@ def test_the_command_serves_until_it_is_told_to_stop(path):
         (["{path}", "{path}"], "two models are called 'digits'"),
         (["a b={path}"], "'a b' cannot be the name of a model"),
         (["{path}", "--max-images", "0"], "max_images=0"),
+        (["{path}", "--index", "nothing.index"], "no file 'nothing.index'. Make it by --writable"),
+        (["{path}", "--index", "digits={path}"], "two things are called 'digits'"),
+        (["{path}", "--index", "a={path}"], "is not an index of images"),
     ],
 )
 def test_mistakes_end_in_one_line(path, capsys, arguments, words):

@@ -39,6 +39,7 @@ from ricsk.encryptors.sealed._goal import TOLERANCES, Goal, Match, Targets, draw
 from ricsk.encryptors.sealed._message import NONCE_BYTES
 from ricsk.encryptors.sealed._opener import Opener, make_opener
 from ricsk.encryptors.sealed._recipients import check_recipients
+from ricsk.encryptors.sealed._room import MAX_SCALE, Room
 from ricsk.encryptors.sealed._sealing import ImageSealer, Sealing, make_sealing
 from ricsk.encryptors.sealed._thumbnail import compress_thumbnail
 from ricsk.encryptors.sealed._unseal import (
@@ -47,12 +48,11 @@ from ricsk.encryptors.sealed._unseal import (
     open_images,
     to_levels,
 )
-from ricsk.exceptions import NoPrivateKeyError, NotSealedError, TargetNotReachedError, TooLargeError
+from ricsk.exceptions import NoPrivateKeyError, NotSealedError, TargetNotReachedError
 from ricsk.images import (
     ImageBatch,
     ImageForm,
     ImageShape,
-    describe,
     group_by_size,
     numbered,
     restore_order,
@@ -72,12 +72,6 @@ from ricsk.nae import ClassTemplates, find_template
 
 __all__ = ["SealedEncryptor"]
 
-# "auto" leaves at least two planes to the search, and that much room more than was seen in `fit`.
-_MAX_AUTO_PLANES, _HEADROOM = 6, 1.15
-# Images of fewer values than so many times the bytes of tags, or of slots for recipients, are
-# enlarged where they have no room: there these would take most of it.
-_ROOMY = 16
-_MAX_SCALE = 1000
 # Images of `fit` that are compressed, and classified, to choose bit planes and kappa.
 _MAX_SAMPLE = 500
 # After as many nonces, where labels are matched, and then searches, the image is given up.
@@ -255,7 +249,7 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         "key_": [SecretKey, PrivateKey, None],
         "recipients_": [Check("a tuple of public keys", _are_recipients)],
         "signing_key_": [SigningKey, None],
-        "scale_": [Interval(Integral, 1, _MAX_SCALE, closed="both")],
+        "scale_": [Interval(Integral, 1, MAX_SCALE, closed="both")],
     }
     _derived = GuidedEncryptor._derived | {"_goal", "_sealing", "_opener"}
 
@@ -342,13 +336,21 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         self.tolerance_ = TOLERANCES[self.match] if self.tolerance is None else self.tolerance
         samples = [self._sample(part) for part in (batch, *batch.others)]
         sizes = [[len(compress(image, self.codec_)[1]) for image in levels] for levels in samples]
+        # A frozen classifier does not read larger images.
+        may_enlarge = not is_frozen(self.classifier)
         rooms = [
-            self._choose_room(max(part), levels.shape[1:])
+            self._room.choose(self.bit_planes, max(part), levels.shape[1:], may_enlarge=may_enlarge)
             for part, levels in zip(sizes, samples, strict=True)
         ]
         self.scale_, self.bit_planes_ = (max(column) for column in zip(*rooms, strict=True))
         self.ciphertext_shape_ = self._find_ciphertext_shape(batch.shape)
-        self._refuse_if_none_fits(samples, sizes)
+        self._room.refuse_if_none_fits(
+            samples,
+            sizes,
+            scale=self.scale_,
+            bit_planes=self.bit_planes,
+            frozen=isinstance(self.classifier, FrozenEstimator),
+        )
         enlarged = replace(batch, pixels=self._enlarge(batch.pixels))
         self._fit_classifier(enlarged, y, self.feature_layer, self.device)
         if self._reader.view is None and self.match_ != "label":
@@ -383,68 +385,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         super()._adapt_to_shape(original)
         self.context_ = self._encode_settings()
 
-    def _choose_room(self, largest: int, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Choose the smallest enlargement, and then bit planes, that hold so many bytes."""
-        n_values = int(np.prod(shape))
-        most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else self.bit_planes
-        scale = 1
-        # A frozen classifier does not read larger images.
-        if not is_frozen(self.classifier):
-            while (
-                capacity(n_values * scale**2, most, self._overhead) < largest
-                and n_values * scale**2 < _ROOMY * self._overhead
-            ):
-                scale += 1
-        if self.bit_planes != "auto":
-            return scale, self.bit_planes
-        needed = count_planes(
-            n_values * scale**2, int(np.ceil(_HEADROOM * largest)), self._overhead
-        )
-        return scale, min(needed, _MAX_AUTO_PLANES)
-
-    def _refuse_if_none_fits(
-        self, samples: list[NDArray[np.uint8]], sizes: list[list[int]]
-    ) -> None:
-        """Fail in `fit` where `transform` could not seal a single one of its images.
-
-        Bit planes that were given may be meant for others, so there all planes count. There is a
-        sample, and a list of compressed sizes, for each size of images.
-        """
-        most = _MAX_AUTO_PLANES if self.bit_planes == "auto" else 7
-        values = [levels[0].size * self.scale_**2 for levels in samples]
-        rooms = [capacity(n_values, most, self._overhead) for n_values in values]
-        if any(min(part) <= room for part, room in zip(sizes, rooms, strict=True)):
-            return
-        levels, room, smallest, n_values = samples[0], rooms[0], min(sizes[0]), values[0]
-        needed = count_planes(n_values, smallest, self._overhead)
-        remedies = [f"set bit_planes={needed}"] if needed <= 7 else []
-        remedies += [
-            f'set codec="{codec}"'
-            for codec in LOSSLESS
-            if codec != self.codec_ and _all_fit(levels, codec, room)
-        ]
-        if isinstance(self.classifier, FrozenEstimator) and n_values < _ROOMY * self._overhead:
-            remedies.append(
-                "give the classifier without FrozenEstimator, to be fitted on enlarged images"
-            )
-        remedies.append("give images that are larger or compress better")
-        raise TooLargeError(
-            f"none of {sum(map(len, sizes))} images fits into {most} bit planes; of those of "
-            f"{describe(self.ciphertext_shape_)}, which hold {max(room, 0)} bytes"
-            f"{self._describe_overhead()}, the smallest takes {smallest} as {self.codec_}; "
-            f"{smallest - room} bytes are missing. To seal such images, {', or '.join(remedies)}."
-        )
-
-    def _describe_overhead(self) -> str:
-        """Say what recipients take of the room."""
-        if not self.recipients_:
-            return ""
-        kind, n = self.recipients_[0].kind, len(self.recipients_)
-        return (
-            f" besides the {self._overhead} of {n} recipient{'s' * (n > 1)} with keys of the kind "
-            f"{kind}"
-        )
-
     def _encode_settings(self) -> bytes:
         """Encode all that changes ciphertexts but key and image; the classifier as it answers."""
         return encode_context(
@@ -475,8 +415,8 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _check_state(self) -> None:
         super()._check_state()
         if hasattr(self, "scale_"):
-            least = _ROOMY * self._make_sealing().overhead
-            _check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_, least)
+            room = Room(self.codec_, self._make_sealing().overhead)
+            room.check_enlargement(self.image_shape_in_, self.scale_, self.ciphertext_shape_)
             if self.context_ != self._encode_settings():
                 raise ValueError("its context_ is that of other settings")
 
@@ -506,6 +446,14 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     @property
     def _overhead(self) -> int:
         return self._sealing.overhead
+
+    @property
+    def _room(self) -> Room:
+        said, n = "", len(self.recipients_)
+        if n:
+            kind = self.recipients_[0].kind
+            said = f"{n} recipient{'s' * (n > 1)} with keys of the kind {kind}"
+        return Room(self.codec_, self._overhead, said)
 
     def _derive_from_key(self) -> None:
         self._sealing = self._make_sealing()
@@ -619,7 +567,13 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
         comes back are ciphertexts and their keys.
         """
         # In rekey, another encryptor may have sealed them, with more room: they need not fit here.
-        self._check_room(images, [len(data) for _, data in compressed], name)
+        self._room.check(
+            images,
+            [len(data) for _, data in compressed],
+            n_values=int(np.prod(self.ciphertext_shape_)),
+            bit_planes=self.bit_planes_,
+            name=name,
+        )
         sealed = np.empty((len(images), *self.ciphertext_shape_), np.uint8)
         keys: list[SecretKey] = []
         # Of all parameters verbose alone acts without a new fit: it changes nothing that comes out.
@@ -634,36 +588,6 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
 
     def _make_sealer(self) -> ImageSealer:
         return self._sealing.make_sealer(self.ciphertext_shape_, self.bit_planes_)
-
-    def _check_room(self, images: NDArray[np.uint8], sizes: list[int], name: str) -> None:
-        n_values = int(np.prod(self.ciphertext_shape_))
-        room = capacity(n_values, self.bit_planes_, self._overhead)
-        failed = [i for i, size in enumerate(sizes) if size > room]
-        if not failed:
-            return
-        needed = count_planes(n_values, max(sizes), self._overhead)
-        remedies = []
-        if needed <= 7:
-            remedies.append(
-                f"bit_planes={needed} would carry them all; fit again with it, or on images like "
-                'these, by which "auto" chooses'
-            )
-        remedies += [
-            f'codec="{codec}" would make them small enough'
-            for codec in LOSSLESS
-            if codec != self.codec_ and _all_fit(images[failed], codec, room)
-        ]
-        if not remedies:
-            remedies.append(
-                "no number of bit planes would carry the largest, which does not compress enough; "
-                "leave it out"
-            )
-        raise TooLargeError(
-            f"{len(failed)} of {len(sizes)} images do not fit into {self.bit_planes_} bit planes, "
-            f"which hold {room} bytes{self._describe_overhead()}: {name_images(failed, name)}, of "
-            f"up to {max(sizes)} bytes as {self.codec_}; {max(sizes) - room} bytes are missing; "
-            f"{'; or '.join(remedies)}. Nothing was encrypted."
-        )
 
     def _seal_chunk(
         self,
@@ -860,20 +784,3 @@ def _split(n: int, shape: ImageShape) -> Iterator[slice]:
     size = max(1, _CHUNK_VALUES // int(np.prod(shape)))
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
-
-
-def _all_fit(images: NDArray[np.uint8], codec: str, room: int) -> bool:
-    try:
-        return all(len(compress(image, codec)[1]) <= room for image in images)
-    except (ImportError, ValueError):  # not installed, or not for images of this size
-        return False
-
-
-def _check_enlargement(
-    shape: ImageShape, scale: int, ciphertext_shape: ImageShape, least_values: int
-) -> None:
-    """Refuse a stored enlargement that `_choose_room` does not choose."""
-    height, width, channels = shape
-    is_needed = scale == 1 or height * width * channels * (scale - 1) ** 2 < least_values
-    if not is_needed or ciphertext_shape != (height * scale, width * scale, channels):
-        raise ValueError(f"images of {shape}, {scale} times as large, are not {ciphertext_shape}")

@@ -1,0 +1,149 @@
+"""Private search on CIFAR-10: how much it finds, and what the same features give away.
+
+A `CNNClassifier` learns the training images. Test images are sealed with ``match="features"`` at
+several tolerances, and put into an `ImageIndex`; other test images are asked about, by their
+features or sealed. Recall@10 is the share of the ten nearest images, by an exact search among the
+features of the plain images, that are among the ten that the index finds. "same class" is the share
+of neighbours with the label of the image that was asked about, beside that of the exact search.
+"named" is re-identification: the share of ciphertexts whose image has the nearest features among
+those candidates that the classifier gives the same label. `DisclosureBaseline` draws images from
+what it reads in ciphertexts; SSIM is that of its pictures, 1 for the image itself.
+
+    python benchmarks/search.py --data-dir DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.frozen import FrozenEstimator
+
+from ricsk import CNNClassifier, SealedEncryptor, SecretKey
+from ricsk.attacks import DisclosureBaseline
+from ricsk.datasets import load_packed
+from ricsk.metrics import ssim
+from ricsk.search import ImageIndex, PrivateIndex
+
+# Not secret: so that whoever runs this gets the same ciphertexts.
+KEY = SecretKey(bytes(range(32)))
+K = 10
+
+
+def train(args: argparse.Namespace) -> CNNClassifier:
+    """Read a fitted classifier, or train one, and keep it if it has a path."""
+    if args.classifier and args.classifier.exists():
+        return joblib.load(args.classifier)
+    X, y, _ = load_packed(args.data_dir, "cifar10", "train", limit=args.train)
+    fitted = CNNClassifier(epochs=args.epochs, random_state=0).fit(X, y)
+    if args.classifier:
+        joblib.dump(fitted, args.classifier)
+    return fitted
+
+
+def compute_cosines(classifier: Any, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    found = [np.asarray(classifier.features(images), np.float64) for images in (first, second)]
+    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in found)
+    return first @ second.T
+
+
+def find_recall(expected: np.ndarray, found: np.ndarray) -> float:
+    shares = [len(set(a) & set(b)) / K for a, b in zip(expected, found, strict=True)]
+    return float(np.mean(shares))
+
+
+def run(
+    tolerance: float,
+    classifier: CNNClassifier,
+    sets: tuple[np.ndarray, np.ndarray],
+    labels: tuple[np.ndarray, np.ndarray],
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Measure one tolerance: a row of the table, and the ciphertexts."""
+    (stored, asked), (y_stored, y_asked) = sets, labels
+    start = time.process_time()
+    classifier.features(stored)
+    one_pass = (time.process_time() - start) / len(stored)
+    encryptor = SealedEncryptor(
+        KEY, FrozenEstimator(classifier), match="features", tolerance=tolerance, bit_planes=6
+    ).fit(stored)
+    start = time.process_time()
+    C = encryptor.transform(stored)
+    seconds = time.process_time() - start
+    exact = np.argsort(-compute_cosines(classifier, asked, stored), axis=1)[:, :K]
+    with ImageIndex(classifier) as index:
+        index.add(C)
+        private = PrivateIndex(encryptor, index)
+        by_features = private.query(asked, k=K).ids
+        by_ciphertext = private.query(encryptor.transform(asked), k=K, sealed=True).ids
+    cosines = compute_cosines(classifier, C, stored)
+    read = classifier.predict(C)
+    alike = read[:, np.newaxis] == classifier.predict(stored)
+    named = np.where(alike, cosines, -1).argmax(axis=1) == np.arange(len(C))
+    row = {
+        "tolerance": tolerance,
+        "passes": seconds / one_pass / len(stored),
+        "distance": 1 - cosines.diagonal().mean(),
+        "recall": find_recall(exact, by_features),
+        "recall_sealed": find_recall(exact, by_ciphertext),
+        "same_class": (y_stored[by_features] == y_asked[:, np.newaxis]).mean(),
+        "same_class_plain": (y_stored[exact] == y_asked[:, np.newaxis]).mean(),
+        "named": named.mean(),
+        "chance": (1 / alike.sum(axis=1)).mean(),
+    }
+    return row, C
+
+
+def draw(
+    classifier: CNNClassifier, C: np.ndarray, images: np.ndarray, public: np.ndarray, steps: int
+) -> dict[str, float]:
+    """Measure what a decoder draws of ciphertexts, by what it is told."""
+    found = {}
+    for discloses in ("label", "proba", "features"):
+        attack = DisclosureBaseline(
+            FrozenEstimator(classifier), discloses, budget=steps, random_state=0
+        )
+        drawn = attack.fit(C, public_images=public).reconstruct(C)
+        found[f"ssim_{discloses}"] = float(ssim(images, drawn).mean())
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of packed data sets")
+    parser.add_argument("--classifier", type=Path, help="joblib file of a fitted CNNClassifier")
+    parser.add_argument("--train", type=int, default=20_000, help="images to train on")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--stored", type=int, default=1000, help="images in the index")
+    parser.add_argument("--asked", type=int, default=100, help="images that are asked about")
+    parser.add_argument("--tolerances", type=float, nargs="+", default=[0.01, 0.003, 0.001])
+    parser.add_argument("--steps", type=int, default=300, help="of the decoders' training")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/search.csv"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    classifier = train(args)
+    X, y, _ = load_packed(args.data_dir, "cifar10", "test", limit=args.stored + args.asked)
+    sets, labels = (X[: args.stored], X[args.stored :]), (y[: args.stored], y[args.stored :])
+    public, _, _ = load_packed(args.data_dir, "cifar10", "train", limit=2000)
+    print(
+        f"{args.stored} images of CIFAR-10 in the index, {args.asked} asked about; accuracy of the "
+        f"network {classifier.score(X, y):.3f}",
+        flush=True,
+    )
+    rows = []
+    for tolerance in args.tolerances:
+        row, C = run(tolerance, classifier, sets, labels)
+        rows.append(row | draw(classifier, C[:200], sets[0][:200], public, args.steps))
+        table = pd.DataFrame(rows).round(4)
+        table.to_csv(args.output, index=False)
+        print(table.tail(1).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
