@@ -12,6 +12,7 @@ export OMP_WAIT_POLICY = passive
 
 demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a picture in demo-output/
 	$(BIN)/python examples/demo.py --data $(DATA)
+	$(BIN)/ricsk demo
 
 test: lint  ## everything a change must pass
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

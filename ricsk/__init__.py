@@ -80,6 +80,7 @@ _ROOMS = (
     "baselines",
     "blocks",
     "cloud",
+    "command",
     "datasets",
     "exceptions",
     "files",

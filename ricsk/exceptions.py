@@ -6,6 +6,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     RicskError
     ├── AttackNotApplicableError (ValueError)
     ├── CloudHalfError (ValueError)
+    ├── CommandError
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
     ├── KeyReferenceError (ValueError)
@@ -29,6 +30,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
 __all__ = [
     "AttackNotApplicableError",
     "CloudHalfError",
+    "CommandError",
     "KeyFileError",
     "KeyFileNotFoundError",
     "KeyReferenceError",
@@ -63,6 +65,22 @@ class AttackNotApplicableError(RicskError, ValueError):
 
 class CloudHalfError(RicskError, ValueError):
     """A classifier holds training images, a key or an encryptor, which must not leave the owner."""
+
+
+class CommandError(RicskError):
+    """What ends the command ``ricsk``.
+
+    Parameters
+    ----------
+    message : str
+        What was given, what was expected, and what to do.
+    code : int
+        What the process ends with.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.message, self.code = message, code
 
 
 class KeyFileError(RicskError, ValueError):

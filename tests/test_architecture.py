@@ -21,7 +21,7 @@ CONTRIBUTING = ROOT.parent / "CONTRIBUTING.md"
 PUBLIC = sorted(m.name for m in pkgutil.iter_modules([str(ROOT)]) if not m.name.startswith("_"))
 
 
-GROUND = {"exceptions", *(p.stem for p in ROOT.glob("_*.py"))}
+GROUND = {"exceptions", *(p.stem for p in ROOT.glob("_*.py") if p.stem != "__main__")}
 # What variables of these names hold comes from these rooms.
 OWNERS = {
     "encryptor": {"base", "encryptors"},

@@ -1,13 +1,17 @@
 """Every block of code in the README and the guide runs alone and prints what it says."""
 
 import doctest
+import os
 import re
+import subprocess
 import sys
 import textwrap
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.pretrained import networks
 
@@ -32,6 +36,21 @@ def own_model(monkeypatch, tmp_path):
         for name, module in make().items():
             monkeypatch.setitem(sys.modules, name, module)
     networks.write_onnx(tmp_path / "classifier.onnx")
+
+
+def test_the_command_line_does_what_it_says(tmp_path, monkeypatch):
+    (code,) = re.findall(
+        r"```sh\n(ricsk keygen.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "photos" / "cat.jpg")
+    run = f'ricsk() {{ "{sys.executable}" -m ricsk "$@"; }}\nset -e\n{code}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", run], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("the same\n")
 
 
 @pytest.mark.parametrize("code", list(find_blocks()))

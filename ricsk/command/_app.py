@@ -17,6 +17,7 @@ from ricsk.command._encrypt import encrypt
 from ricsk.command._errors import ExitCode, find_command_error
 from ricsk.command._inspect import inspect
 from ricsk.command._keygen import keygen
+from ricsk.command._rekey import rekey
 from ricsk.command._serve import serve
 from ricsk.command._terminal import print_error
 
@@ -34,7 +35,7 @@ def app() -> None:
     """
 
 
-for _command in (keygen, encrypt, decrypt, classify, inspect, audit, serve, demo):
+for _command in (keygen, encrypt, decrypt, classify, rekey, inspect, audit, serve, demo):
     app.add_command(_command)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from ricsk.command import _options as options
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
 from ricsk.command._options import FILE, check_there
 from ricsk.command._terminal import print_line, print_note
+from ricsk.exceptions import CommandError
 
 __all__ = ["audit"]
 

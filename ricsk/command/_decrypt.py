@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from ricsk.command import _options as options
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
 from ricsk.command._options import check_key, check_there, is_stream
 from ricsk.command._terminal import print_line, report, show_progress
+from ricsk.exceptions import CommandError
 
 __all__ = ["decrypt"]
 
@@ -47,18 +48,15 @@ def decrypt(
     from ricsk.keys import coerce_opening_key
 
     opening = coerce_opening_key(keyfile)
+    if dry_run:
+        for found in list_folder(src) if src.is_dir() else [src]:
+            print_line(str(found if isinstance(found, Path) else found.source))
+        return ExitCode.DONE
     if src.is_dir():
-        if dry_run:
-            for found in list_folder(src):
-                print_line(str(found if isinstance(found, Path) else found.source))
-            return ExitCode.DONE
         total = sum(1 for _ in list_folder(src))
         results = decrypt_folder(src, dst, opening, resume=resume, overwrite=force, n_jobs=jobs)
         shown = show_progress(results, total, quiet=quiet or as_json)
         return report(shown, as_json=as_json, quiet=quiet)
-    if dry_run:
-        print_line(str(src))
-        return ExitCode.DONE
     source = sys.stdin.buffer if is_stream(src) else src
     target = sys.stdout.buffer if is_stream(dst) else dst
     if open_photograph(source, opening, target, overwrite=force).found == "thumbnail":

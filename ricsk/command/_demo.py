@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
 from ricsk.command._options import FILE
 from ricsk.command._terminal import print_line
+from ricsk.exceptions import CommandError
 
 __all__ = ["demo"]
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from ricsk.command import _options as options
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
+from ricsk.command._models import load_classifier
 from ricsk.command._options import check_key, check_there, is_stream
 from ricsk.command._terminal import print_line, print_note, report, show_progress
+from ricsk.exceptions import CommandError
 
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
-    from ricsk.keys import SecretKey
 
 __all__ = ["encrypt"]
 
@@ -27,6 +29,14 @@ _N_SAMPLE = 16
 @options.src
 @options.dst
 @options.key
+@click.option(
+    "--recipient",
+    "recipients",
+    type=options.FILE,
+    metavar="FILE",
+    multiple=True,
+    help="In place of --key: the public key of somebody who may open; several times for more.",
+)
 @options.model
 @options.weights
 @options.trust_model
@@ -47,6 +57,7 @@ def encrypt(
     src: Path,
     dst: Path,
     key: Path | None,
+    recipients: tuple[Path, ...],
     model: str | None,
     weights: Path | None,
     trust_model: bool,
@@ -65,75 +76,65 @@ def encrypt(
     stay readable, and so does what the classifier says.
     """
     check_there(src)
-    keyfile = check_key(key)
     from ricsk.files import encrypt_folder, list_folder, seal_photograph
-    from ricsk.keys import SecretKey
+    from ricsk.keys import PublicKey, SecretKey
 
-    secret = SecretKey.from_file(keyfile)
+    sealing: dict[str, Any] = {}
+    if recipients:
+        sealing["recipients"] = [PublicKey.from_file(path) for path in recipients]
+    else:
+        sealing["key"] = SecretKey.from_file(check_key(key))
+    if dry_run:
+        found = list_folder(src) if src.is_dir() else [src]
+        for one in found:
+            print_line(str(one if isinstance(one, Path) else one.source))
+        return ExitCode.DONE
     if model is None:
-        print_note(
-            "No --model: the pictures are noise that no classifier was asked about.",
-            quiet=quiet or as_json,
+        note = "No --model: the pictures are noise that no classifier was asked about."
+        print_note(note, quiet=quiet or as_json)
+    elif is_stream(src):
+        raise CommandError(
+            "--model needs a file or folder, whose pictures it is shown first.", ExitCode.USAGE
         )
+    else:
+        files = list_folder(src) if src.is_dir() else [src]
+        pictures = (path for path in files if isinstance(path, Path))
+        classifier = load_classifier(model, weights, trust_model, to_seal=True)
+        sealing = {"encryptor": _make_encryptor(sealing, classifier, match, pictures)}
     if src.is_dir():
-        if dry_run:
-            for found in list_folder(src):
-                print_line(str(found if isinstance(found, Path) else found.source))
-            return ExitCode.DONE
-        encryptor = None
-        if model is not None:
-            pictures = (path for path in list_folder(src) if isinstance(path, Path))
-            encryptor = _make_encryptor(secret, model, weights, trust_model, match, pictures)
-        given: dict[str, Any] = {"key": secret} if encryptor is None else {"encryptor": encryptor}
+        results = encrypt_folder(src, dst, resume=resume, overwrite=force, n_jobs=jobs, **sealing)
         total = sum(1 for _ in list_folder(src))
-        results = encrypt_folder(src, dst, resume=resume, overwrite=force, n_jobs=jobs, **given)
         shown = show_progress(results, total, quiet=quiet or as_json)
         return report(shown, as_json=as_json, quiet=quiet)
-    if dry_run:
-        print_line(str(src))
-        return ExitCode.DONE
+    source: Any = sys.stdin.buffer if is_stream(src) else src
     target: Any = sys.stdout.buffer if is_stream(dst) else dst
     if dst.is_dir():
         target = dst / f"{src.name}.png"
-    source: Any = src
-    if is_stream(src):
-        if model is not None:
-            raise CommandError(
-                "--model needs a file or folder, whose pictures it is shown first.", ExitCode.USAGE
-            )
-        source = sys.stdin.buffer
-    given = {"key": secret}
-    if model is not None:
-        given = {"encryptor": _make_encryptor(secret, model, weights, trust_model, match, [src])}
-    seal_photograph(source, target, overwrite=force, **given)
+    seal_photograph(source, target, overwrite=force, **sealing)
     return ExitCode.DONE
 
 
 def _make_encryptor(
-    key: SecretKey,
-    model: str,
-    weights: Path | None,
-    trust_model: bool,
+    sealing: dict[str, Any],
+    classifier: Any,
     match: Literal["label", "proba", "features"],
-    pictures: Any,
+    pictures: Iterable[Path],
 ) -> SealedEncryptor:
     """Fit an encryptor on some of the pictures, for the classifier's own size."""
     import numpy as np
     from sklearn.frozen import FrozenEstimator
 
     from ricsk.codecs import fit_to_shape, read_image
-    from ricsk.command._models import load_classifier
     from ricsk.encryptors import SealedEncryptor
 
-    classifier = load_classifier(model, weights, trust_model, to_seal=True)
     shape = getattr(classifier, "image_shape_in_", None)
     if shape is None and getattr(classifier, "size", None) is not None:
         height, width = classifier.size
         shape = height, width, 3
     if shape is None:
         raise CommandError(
-            f"the model {model!r} does not say what size of images it reads. Seal for it in "
-            "Python, by SealedEncryptor.",
+            f"{type(classifier).__name__} does not say what size of images it reads. Seal for it "
+            "in Python, by SealedEncryptor.",
             ExitCode.MODEL,
         )
     sample = []
@@ -151,11 +152,11 @@ def _make_encryptor(
             ExitCode.FAILED,
         )
     encryptor = SealedEncryptor(
-        key,
-        FrozenEstimator(classifier),
+        classifier=FrozenEstimator(classifier),
         match=match,
         appearance="compact",
         bit_planes=1,
         nonce="random",
+        **sealing,
     )
     return encryptor.fit(np.stack(sample))

@@ -7,6 +7,7 @@ from enum import IntEnum
 import click
 
 from ricsk.exceptions import (
+    CommandError,
     KeyFileError,
     KeyReferenceError,
     NewerFormatError,
@@ -15,7 +16,7 @@ from ricsk.exceptions import (
     WrongKeyError,
 )
 
-__all__ = ["CommandError", "ExitCode", "find_command_error"]
+__all__ = ["ExitCode", "find_command_error"]
 
 
 class ExitCode(IntEnum):
@@ -27,22 +28,6 @@ class ExitCode(IntEnum):
     KEY = 3
     MODEL = 4
     INTERRUPTED = 130
-
-
-class CommandError(Exception):
-    """Ends the command with a message and a code.
-
-    Parameters
-    ----------
-    message : str
-        What was given, what was expected, and what to do.
-    code : ExitCode
-        What to end with.
-    """
-
-    def __init__(self, message: str, code: ExitCode) -> None:
-        super().__init__(message)
-        self.message, self.code = message, code
 
 
 _KEY_ERRORS = (KeyFileError, KeyReferenceError, NoPrivateKeyError, NotSealedError, WrongKeyError)

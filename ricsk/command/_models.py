@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
+from ricsk.exceptions import CommandError
 
 __all__ = ["load_classifier"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ricsk.command._errors import CommandError, ExitCode
+from ricsk.command._errors import ExitCode
+from ricsk.exceptions import CommandError
 
 __all__ = [
     "as_json",

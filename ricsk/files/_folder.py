@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from ricsk.files._envelope import SCHEME
 from ricsk.files._header import show_key_id
 from ricsk.files._open import open_photograph
 from ricsk.files._seal import seal_photograph
-from ricsk.keys import PrivateKey, SecretKey, coerce_opening_key
+from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
 
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
@@ -70,6 +70,7 @@ def encrypt_folder(
     encryptor: SealedEncryptor | None = None,
     *,
     key: SecretKey | bytes | str | os.PathLike[str] | None = None,
+    recipients: Sequence[PublicKey] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     n_jobs: int | None = None,
@@ -86,7 +87,7 @@ def encrypt_folder(
     destination : path
         A folder outside of it. It is made if it is not there.
     encryptor : SealedEncryptor, optional
-        As for `seal_photograph`, and so is `key`.
+        As for `seal_photograph`, and so are `key` and `recipients`.
     resume : bool, default=False
         Whether files that are there, sealed with this key, are passed over. What a run that was
         killed has left half-written is removed first, so no other run may be writing there.
@@ -105,7 +106,7 @@ def encrypt_folder(
     NotADirectoryError
         If `source` is not a folder.
     ValueError, TypeError
-        If `destination` is in it, or there is not one key.
+        If `destination` is in it, or there is not one of encryptor, key and recipients.
 
     See Also
     --------
@@ -128,14 +129,15 @@ def encrypt_folder(
     ...     print(result.destination.read_text())
     any file
     """
-    if (encryptor is None) == (key is None):
-        raise ValueError("give a fitted SealedEncryptor or key=..., and not both.")
-    secret = SecretKey.coerce(key) if encryptor is None else encryptor.key_
+    if sum(given is not None for given in (encryptor, key, recipients)) != 1:
+        raise ValueError("give a fitted SealedEncryptor, key=... or recipients=..., one of them.")
+    secret = None if key is None else SecretKey.coerce(key)
     folder, target = _check_folders(source, destination)
     work = partial(
         _encrypt_file,
         encryptor=encryptor,
         key=secret,
+        recipients=recipients,
         resume=resume,
         overwrite=overwrite,
     )
@@ -287,21 +289,23 @@ def _encrypt_file(
     task: _Task,
     *,
     encryptor: SealedEncryptor | None,
-    key: SecretKey,
+    key: SecretKey | None,
+    recipients: Sequence[PublicKey] | None,
     resume: bool,
     overwrite: bool,
 ) -> FileResult:
     source, target = task
     if resume and target.exists():
         header = read_header(target)
-        if header.scheme == SCHEME and header.key_id == show_key_id(key):
+        ours = key if encryptor is None else encryptor.key_
+        expected = show_key_id(ours) if isinstance(ours, SecretKey) else None
+        if header.scheme == SCHEME and header.key_id == expected:
             return FileResult(source, "skipped", target, "was sealed before")
         raise ValueError(
             f"{target.name!r} is there and was not sealed with this key. Give another destination, "
             "or have it replaced."
         )
-    given = {"key": key} if encryptor is None else {"encryptor": encryptor}
-    seal_photograph(source, target, overwrite=overwrite, **given)
+    seal_photograph(source, target, encryptor, key=key, recipients=recipients, overwrite=overwrite)
     return FileResult(source, "done", target)
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
 
-from ricsk import CNNClassifier, SealedEncryptor, SecretKey
+from ricsk import CNNClassifier, PrivateKey, SealedEncryptor, SecretKey
 from ricsk.codecs import read_image
 from ricsk.datasets import load_digits
 from ricsk.files import decrypt_folder, encrypt_folder, open_photograph, seal_photograph
@@ -139,13 +139,27 @@ def test_a_renamed_photograph_gets_its_own_name_back(plain, tmp_path):
     assert [result.status for result in again] == ["skipped"]
 
 
+def test_a_folder_is_sealed_to_public_keys(plain, tmp_path):
+    ann, bob, eve = (PrivateKey.generate() for _ in range(3))
+    sealed = tmp_path / "sealed"
+    public = [ann.public_key, bob.public_key]
+    assert {r.status for r in encrypt_folder(plain, sealed, recipients=public)} == {"done"}
+    again = encrypt_folder(plain, sealed, recipients=public, resume=True)
+    assert {result.status for result in again} == {"skipped"}
+    for name, key in (("ann", ann), ("bob", bob)):
+        list(decrypt_folder(sealed, tmp_path / name, key))
+        assert read_all(tmp_path / name) == read_all(plain)
+    assert {r.status for r in decrypt_folder(sealed, tmp_path / "eve", eve)} == {"failed"}
+    assert not read_all(tmp_path / "eve")
+
+
 @pytest.mark.parametrize("where", ["plain", "plain/inside"])
 def test_a_destination_in_the_source_is_refused(plain, where):
     with pytest.raises(ValueError, match="Give a destination outside of it"):
         encrypt_folder(plain, plain.parent / where, key=KEY)
     with pytest.raises(NotADirectoryError):
         encrypt_folder(plain / "a.jpg", plain.parent / "sealed", key=KEY)
-    with pytest.raises(ValueError, match="and not both"):
+    with pytest.raises(ValueError, match="one of them"):
         encrypt_folder(plain, plain.parent / "sealed")
 
 
