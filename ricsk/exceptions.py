@@ -6,7 +6,7 @@ what a program may want to catch by name, and `RicskError` catches them all::
     RicskError
     ├── AttackNotApplicableError (ValueError)
     ├── CloudHalfError (ValueError)
-    ├── CommandError
+    ├── CommandError (RuntimeError)
     ├── KeyFileError (ValueError)
     │   └── KeyFileNotFoundError (FileNotFoundError)
     ├── KeyReferenceError (ValueError)
@@ -67,7 +67,7 @@ class CloudHalfError(RicskError, ValueError):
     """A classifier holds training images, a key or an encryptor, which must not leave the owner."""
 
 
-class CommandError(RicskError):
+class CommandError(RicskError, RuntimeError):
     """What ends the command ``ricsk``.
 
     Parameters

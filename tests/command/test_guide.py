@@ -15,7 +15,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "command.rst").read_text(
 @pytest.mark.parametrize("name", sorted({*_app.app.commands} - {"serve"}))
 def test_the_guide_has_the_help_of_every_command(name):
     arguments = [name, "--help"]
-    found = CliRunner().invoke(_app.app, arguments, prog_name="ricsk", terminal_width=80)
+    runner = CliRunner(env={"COLUMNS": "80"})
+    found = runner.invoke(_app.app, arguments, prog_name="ricsk")
     assert textwrap.indent(found.output.rstrip(), "    ") in PAGE
 
 
