@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ricsk.files._ciphertexts import read_ciphertexts, read_header, write_ciphertexts
     from ricsk.files._header import CiphertextHeader
     from ricsk.files._open import OpenedPhotograph, open_photograph
+    from ricsk.files._rekey import rekey_file, rekey_folder
     from ricsk.files._seal import read_photograph, seal_photograph
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "read_ciphertexts",
     "read_header",
     "read_photograph",
+    "rekey_file",
+    "rekey_folder",
     "seal_photograph",
     "write_ciphertexts",
 ]
@@ -28,6 +31,7 @@ _HOMES = {
     "_ciphertexts": ("read_ciphertexts", "read_header", "write_ciphertexts"),
     "_header": ("CiphertextHeader",),
     "_open": ("OpenedPhotograph", "open_photograph"),
+    "_rekey": ("rekey_file", "rekey_folder"),
     "_seal": ("read_photograph", "seal_photograph"),
 }
 

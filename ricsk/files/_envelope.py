@@ -21,16 +21,22 @@ __all__ = [
     "COMMITMENT_BYTES",
     "MAX_DETAILS_BYTES",
     "MAX_NAME",
+    "RECIPIENTS_VERSION",
     "SALT_BYTES",
     "SCHEME",
     "VERSION",
     "Place",
     "derive",
+    "digest_pixels",
+    "list_signed",
     "open_destination",
     "open_source",
 ]
 
-SCHEME, VERSION = "photograph", 1
+SCHEME = "photograph"
+
+VERSION, RECIPIENTS_VERSION = 1, 2
+"""Versions of photographs: sealed with a secret key, and for recipients."""
 
 SALT_BYTES, COMMITMENT_BYTES = 16, 32
 
@@ -47,30 +53,72 @@ Place = str | os.PathLike[str] | BinaryIO
 
 
 def derive(
-    key: SecretKey, header: bytes, salt: bytes, pixels: NDArray[np.uint8]
+    key: SecretKey, header: bytes, salt: bytes, digest: bytes, version: int
 ) -> tuple[bytes, bytes]:
     """Derive the key of the file, and what commits to it: both follow from the pixels, too.
 
     Parameters
     ----------
     key : SecretKey
-        The secret.
+        The secret, or for recipients the key of the picture.
     header : bytes
         The content of the chunk riCM.
     salt : bytes
         Random, 16 bytes.
-    pixels : ndarray of shape (height, width, channels), uint8
-        The picture.
+    digest : bytes
+        What `digest_pixels` returned.
+    version : int
+        Of the photograph.
 
     Returns
     -------
     file_key : bytes
     commitment : bytes
     """
-    digest = hashlib.sha256(struct.pack("<3I", *pixels.shape) + pixels.tobytes()).digest()
-    context = encode_context(SCHEME, VERSION, header=header, pixels=digest, salt=salt)
+    context = encode_context(SCHEME, version, header=header, pixels=digest, salt=salt)
     derived = key.derive("photograph/file", context, _FILE_KEY_BYTES + COMMITMENT_BYTES)
     return derived[:_FILE_KEY_BYTES], derived[_FILE_KEY_BYTES:]
+
+
+def digest_pixels(pixels: NDArray[np.uint8]) -> bytes:
+    """Compute what stands for the picture.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, channels), uint8
+        The picture.
+
+    Returns
+    -------
+    bytes
+    """
+    return hashlib.sha256(struct.pack("<3I", *pixels.shape) + pixels.tobytes()).digest()
+
+
+def list_signed(name: str | None, salt: bytes, digest: bytes, sha256: bytes) -> bytes:
+    """List what the signature of a file covers.
+
+    Parameters
+    ----------
+    name : str or None
+        Of the file.
+    salt, digest : bytes
+        As for `derive`.
+    sha256 : bytes
+        Of the file.
+
+    Returns
+    -------
+    bytes
+    """
+    return encode_context(
+        f"{SCHEME}/signature",
+        RECIPIENTS_VERSION,
+        name=name,
+        pixels=digest,
+        salt=salt,
+        sha256=sha256,
+    )
 
 
 def open_source(source: Place) -> AbstractContextManager[BinaryIO]:

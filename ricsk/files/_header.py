@@ -9,7 +9,7 @@ from typing import Any
 
 from ricsk._secrets import show_object
 from ricsk.exceptions import NewerFormatError, WrongKeyError
-from ricsk.keys import SecretKey
+from ricsk.keys import PrivateKey, SecretKey
 
 __all__ = ["MAX_HEADER_BYTES", "CiphertextHeader", "describe_encryptor", "show_key_id", "to_json"]
 
@@ -19,6 +19,17 @@ MAX_HEADER_BYTES = 1 << 14
 _LAYOUT = 1
 _ID_DIGITS = 16
 _HEXADECIMAL = set("0123456789abcdef")
+RECIPIENTS_VERSION = 3
+"""The version of sealed images for recipients."""
+
+_A_SECRET_KEY, _PUBLIC_KEYS = "a secret key", "public keys, which private ones open"
+# The versions that differ in who opens them, and not in age.
+_SEALED_WITH = {
+    ("sealed", 2): _A_SECRET_KEY,
+    ("sealed", RECIPIENTS_VERSION): _PUBLIC_KEYS,
+    ("photograph", 1): _A_SECRET_KEY,
+    ("photograph", 2): _PUBLIC_KEYS,
+}
 _NAMES = {"image_shape", "key_id", "parameters", "ricsk", "scheme", "version"}
 
 
@@ -95,7 +106,7 @@ class CiphertextHeader:
             content["parameters"],
         )
 
-    def check(self, scheme: str, version: int, key: SecretKey | None) -> None:
+    def check(self, scheme: str, version: int, key: SecretKey | PrivateKey | None) -> None:
         """Compare with what is to open the file.
 
         Parameters
@@ -104,7 +115,7 @@ class CiphertextHeader:
             The scheme that reads it.
         version : int
             The version of it.
-        key : SecretKey, optional
+        key : SecretKey or PrivateKey, optional
             The key, if it has one.
 
         Raises
@@ -114,10 +125,13 @@ class CiphertextHeader:
         NewerFormatError
             If it is of a newer version.
         WrongKeyError
-            If it was encrypted with another key.
+            If it was encrypted with another key, or with one of another kind.
         """
         if self.scheme != scheme:
             raise ValueError(f"it is of the scheme {self.scheme!r}; expected {scheme!r}")
+        made, expected = (_SEALED_WITH.get((scheme, each)) for each in (self.version, version))
+        if made and expected and made != expected:
+            raise WrongKeyError(f"it was sealed with {made}, and you read with {expected}")
         if self.version > version:
             raise NewerFormatError(
                 f"it is of version {self.version} of {scheme!r}; this version of ricsk reads "
@@ -128,7 +142,7 @@ class CiphertextHeader:
                 f"it is of version {self.version} of {scheme!r}, from before; this version of "
                 f"ricsk reads version {version}. Open it with the version that wrote it."
             )
-        given = None if key is None else show_key_id(key)
+        given = show_key_id(key) if isinstance(key, SecretKey) else None
         if self.key_id != given:
             raise WrongKeyError(
                 f"encrypted with the key {self.key_id}, you gave {given}. Give the key with that id"
@@ -196,10 +210,12 @@ def describe_encryptor(encryptor: Any) -> CiphertextHeader:
         )
     scheme, version, read = known
     key = getattr(encryptor, "key_", None)
+    if getattr(encryptor, "recipients_", ()):
+        version = RECIPIENTS_VERSION
     return CiphertextHeader(
         scheme,
         version,
-        None if key is None else show_key_id(key),
+        show_key_id(key) if isinstance(key, SecretKey) else None,
         encryptor.image_shape_in_,
         read(encryptor),
     )

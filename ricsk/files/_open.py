@@ -6,40 +6,45 @@ before it is authentic.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricsk.codecs import read_image, read_size
-from ricsk.encryptors.sealed import unseal
+from ricsk.encryptors.sealed import make_opener
 from ricsk.exceptions import NewerFormatError, NotSealedError, WrongKeyError
 from ricsk.files._envelope import (
     COMMITMENT_BYTES,
     MAX_DETAILS_BYTES,
     MAX_NAME,
+    RECIPIENTS_VERSION,
     SALT_BYTES,
     SCHEME,
     VERSION,
     Place,
     derive,
+    digest_pixels,
+    list_signed,
     open_destination,
     open_source,
 )
 from ricsk.files._header import MAX_HEADER_BYTES, CiphertextHeader
 from ricsk.files._png import HEADER, ORIGINAL, SIGNATURE, ChunkReader, pack_chunk, read_exactly
 from ricsk.files._stream import REFUSED, Read, decrypt_segments
-from ricsk.keys import SecretKey
+from ricsk.keys import PrivateKey, SecretKey, VerifyingKey, coerce_opening_key
 
-__all__ = ["OpenedPhotograph", "open_photograph"]
+__all__ = ["OpenedPhotograph", "PhotographReader", "open_photograph"]
 
 # Classifiers read far smaller pictures.
 _MAX_PICTURE_PIXELS = 1 << 22
@@ -64,6 +69,8 @@ class OpenedPhotograph:
         The content of the file, if it was not written elsewhere.
     path : Path, optional
         Where the file was written.
+    signer : VerifyingKey, optional
+        Who signed the picture, and the file, if it was found.
     """
 
     found: Literal["original", "thumbnail"]
@@ -71,13 +78,15 @@ class OpenedPhotograph:
     name: str | None = None
     data: bytes | None = field(default=None, repr=False)
     path: Path | None = None
+    signer: VerifyingKey | None = None
 
 
 def open_photograph(
     source: Place,
-    key: SecretKey | bytes | str | os.PathLike[str],
+    key: SecretKey | PrivateKey | bytes | str | os.PathLike[str],
     destination: Place | None = None,
     *,
+    signers: Collection[VerifyingKey] | None = None,
     overwrite: bool = False,
 ) -> OpenedPhotograph:
     """Open a sealed photograph: the file comes back, byte for byte.
@@ -89,13 +98,15 @@ def open_photograph(
     ----------
     source : path or binary file
         What `seal_photograph` wrote, or what a service has left of it.
-    key : SecretKey, bytes or path
-        The key.
+    key : SecretKey, PrivateKey, bytes or path
+        The key; or the private key of one of those for whom it was sealed.
     destination : path or binary file, optional
         Where the file goes. In a folder it gets the name that it had. A path appears once all of
         the file is authenticated. A file object is given each piece of up to 64 KiB as soon as
         that is authentic; only when the call returns, they are the whole file. By default the
         content is returned.
+    signers : collection of VerifyingKey, optional
+        With a private key: who may have sealed it. Others are refused, before anything is decoded.
     overwrite : bool, default=False
         Whether a file at `destination` is replaced.
 
@@ -125,65 +136,111 @@ def open_photograph(
     seal_photograph : Makes them.
     ricsk.unseal : Opens the thumbnail alone, from the pixels.
     """
-    secret = SecretKey.coerce(key)
+    secret = coerce_opening_key(key)
     with open_source(source) as file:
-        reader = _Reader(file, secret)
+        reader = PhotographReader(file, secret, signers)
         if reader.read_original is None:
-            return OpenedPhotograph("thumbnail", reader.thumbnail)
-        segments = decrypt_segments(reader.file_key, reader.read_original)
-        name, first = _split_details(next(segments))
+            return OpenedPhotograph("thumbnail", reader.thumbnail, signer=reader.signer)
+        pieces = reader.decrypt()
+        name = reader.name
         if destination is None:
-            data = b"".join([first, *segments])
-            reader.finish()
-            return OpenedPhotograph("original", reader.thumbnail, name, data)
+            data = b"".join(pieces)
+            return OpenedPhotograph("original", reader.thumbnail, name, data, signer=reader.signer)
         if isinstance(destination, str | os.PathLike) and Path(destination).is_dir():
             destination = Path(destination) / _check_name(name)
         with open_destination(destination, overwrite) as target:
-            target.write(first)
-            for segment in segments:
-                target.write(segment)
-            reader.finish()
+            for piece in pieces:
+                target.write(piece)
     path = Path(destination) if isinstance(destination, str | os.PathLike) else None
-    return OpenedPhotograph("original", reader.thumbnail, name, path=path)
+    return OpenedPhotograph("original", reader.thumbnail, name, path=path, signer=reader.signer)
 
 
-class _Reader:
+class PhotographReader:
     """Reads a sealed photograph up to its encrypted file, and what comes behind that.
 
     Parameters
     ----------
     file : binary file
         The photograph.
-    key : SecretKey
+    key : SecretKey or PrivateKey
         The key.
+    signers : collection of VerifyingKey, optional
+        Who may have signed it.
 
     Attributes
     ----------
+    pixels : ndarray of shape (height, width, channels)
+        The picture.
     thumbnail : ndarray of shape (height, width, channels)
-        What the pixels hold.
+        What it holds.
+    signer : VerifyingKey or None
+        Who signed it.
     read_original : callable or None
         Reads the encrypted segments, if they are there.
-    file_key : bytes
-        What they are encrypted with.
+    name : str or None
+        What the file was called, once `decrypt` was called.
     """
 
-    def __init__(self, file: BinaryIO, key: SecretKey) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        key: SecretKey | PrivateKey,
+        signers: Collection[VerifyingKey] | None = None,
+    ) -> None:
         self._file, self._reader = file, ChunkReader(file)
         self._names = iter(self._reader)
         self._name = b""
+        opener = make_opener(key, signers)
+        self._version = RECIPIENTS_VERSION if isinstance(key, PrivateKey) else VERSION
         self.read_original: Read | None = None
-        self.file_key = b""
+        self.name: str | None = None
+        self._file_key = self._salt = b""
         start = read_exactly(file, len(SIGNATURE))
         if start == SIGNATURE:
             picture, header = self._read_picture(key)
         else:  # a service may have made a file of another lossless format of it
             picture, header = start + read_exactly(file, _MAX_PICTURE_BYTES), None
-        pixels = _decode(picture)
-        self.thumbnail = _open_thumbnail(pixels, key)
+        self.pixels = _decode(picture)
+        with _refusing():
+            unsealed = opener.read(self.pixels)
+            self.thumbnail, self.signer = unsealed.compressed.decompress(), unsealed.signer
         if self._name == ORIGINAL:
-            self._open_original(key, header, pixels)
+            self._open_original(unsealed.content_key, header)
 
-    def finish(self) -> None:
+    def decrypt(self) -> Iterator[bytes]:
+        """Decrypt the file, and find its name at once.
+
+        Returns
+        -------
+        iterator of bytes
+            Pieces that are authentic. They are the whole file once the last has come without an
+            error.
+
+        Raises
+        ------
+        NotSealedError
+            At once or from the iterator, if it was not made with this key, or was changed.
+        """
+        assert self.read_original is not None
+        segments = decrypt_segments(self._file_key, self.read_original)
+        self.name, signature, first = _split_details(next(segments))
+        return self._decrypt(first, segments, signature)
+
+    def _decrypt(
+        self, first: bytes, segments: Iterator[bytes], signature: bytes
+    ) -> Iterator[bytes]:
+        hashed = hashlib.sha256()
+        for piece in chain([first], segments):
+            hashed.update(piece)
+            yield piece
+        self._finish()
+        if self.signer is not None:
+            digest = digest_pixels(self.pixels)
+            signed = list_signed(self.name, self._salt, digest, hashed.digest())
+            if not self.signer.verify(signature, signed):
+                raise NotSealedError(REFUSED)
+
+    def _finish(self) -> None:
         """Check what follows the encrypted file: nothing but chunks of others, and the end."""
         with _refusing():
             while self._name != b"IEND":
@@ -202,7 +259,7 @@ class _Reader:
         if self._file.read(1):
             raise NotSealedError(REFUSED)
 
-    def _read_picture(self, key: SecretKey) -> tuple[bytes, bytes | None]:
+    def _read_picture(self, key: SecretKey | PrivateKey) -> tuple[bytes, bytes | None]:
         """Read the chunks of pixels as a PNG file of its own, and the header; check that first."""
         picture, header = [SIGNATURE], None
         with _refusing():
@@ -217,7 +274,7 @@ class _Reader:
                 if self._name == HEADER and header is None and len(picture) == 2:
                     header = self._reader.read(MAX_HEADER_BYTES)
                     self._advance()
-                    CiphertextHeader.from_bytes(header).check(SCHEME, VERSION, key)
+                    CiphertextHeader.from_bytes(header).check(SCHEME, self._version, key)
                     continue
                 if self._name in (b"PLTE", b"IDAT"):
                     data = self._reader.read(left)
@@ -230,15 +287,14 @@ class _Reader:
                 self._end()
         return b"".join([*picture, pack_chunk(b"IEND", b"")]), header
 
-    def _open_original(
-        self, key: SecretKey, header: bytes | None, pixels: NDArray[np.uint8]
-    ) -> None:
+    def _open_original(self, key: SecretKey, header: bytes | None) -> None:
         """Check that the encrypted file belongs to this key, header and picture."""
         if header is None:
             raise NotSealedError(REFUSED)
         opening = self._read(SALT_BYTES + COMMITMENT_BYTES)
-        salt, stored = opening[:SALT_BYTES], opening[SALT_BYTES:]
-        self.file_key, commitment = derive(key, header, salt, pixels)
+        self._salt, stored = opening[:SALT_BYTES], opening[SALT_BYTES:]
+        digest = digest_pixels(self.pixels)
+        self._file_key, commitment = derive(key, header, self._salt, digest, self._version)
         if not hmac.compare_digest(commitment, stored):
             raise NotSealedError(REFUSED)
         self.read_original = self._read
@@ -289,27 +345,30 @@ def _decode(picture: bytes) -> NDArray[np.uint8]:
         return read_image(picture)
 
 
-def _open_thumbnail(pixels: NDArray[np.uint8], key: SecretKey) -> NDArray[np.uint8]:
-    with _refusing():
-        thumbnail: NDArray[np.uint8] = unseal(pixels[np.newaxis], key)[0]
-        return thumbnail
-
-
-def _split_details(first: bytes) -> tuple[str | None, bytes]:
-    """Split the first segment into the name and the beginning of the file."""
+def _split_details(first: bytes) -> tuple[str | None, bytes, bytes]:
+    """Split the first segment into the name, the signature, and the beginning of the file."""
     with _refusing():
         (n_bytes,) = struct.unpack("<I", first[:4].ljust(4, b"\xff"))
         if n_bytes > min(len(first) - 4, MAX_DETAILS_BYTES):
             raise NotSealedError(REFUSED)
         end = 4 + n_bytes
         try:
-            name = json.loads(first[4:end])["name"]
+            details = json.loads(first[4:end])
+            name = details["name"]
         except (KeyError, TypeError, RecursionError):
             raise NotSealedError(REFUSED) from None
         is_name = isinstance(name, str) and 0 < len(name) <= MAX_NAME and not {"/", "\0"} & {*name}
         if name is not None and not is_name:
             raise NotSealedError(REFUSED)
-    return name, first[end:]
+    return name, _read_signature(details), first[end:]
+
+
+def _read_signature(details: dict[str, Any]) -> bytes:
+    """Read a signature in lower-case hexadecimal digits; nothing else is one."""
+    text = details.get("signature")
+    if not isinstance(text, str) or not {*text} <= {*"0123456789abcdef"} or len(text) != 128:
+        return b""
+    return bytes.fromhex(text)
 
 
 def _check_name(name: str | None) -> str:

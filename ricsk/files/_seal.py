@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ricsk.codecs import crop_and_resize, read_image
 from ricsk.encryptors.sealed import seal_noise
-from ricsk.files._envelope import (
-    MAX_NAME,
-    SALT_BYTES,
-    SCHEME,
-    VERSION,
-    Place,
-    derive,
-    open_destination,
-    open_source,
-)
-from ricsk.files._header import CiphertextHeader, show_key_id, to_json
-from ricsk.files._png import (
-    HEADER,
-    ORIGINAL,
-    SIGNATURE,
-    compress_pixels,
-    pack_chunk,
-    pack_ihdr,
-    read_exactly,
-)
-from ricsk.files._stream import encrypt_segments
+from ricsk.files._envelope import MAX_NAME, Place, open_destination, open_source
+from ricsk.files._png import read_exactly
+from ricsk.files._write import Signing, hash_all, write_photograph
 from ricsk.images import ImageForm
-from ricsk.keys import SecretKey, fresh_bytes
+from ricsk.keys import PublicKey, SecretKey, SigningKey
 
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
 
 __all__ = ["read_photograph", "seal_photograph"]
 
-# Some readers of PNG refuse chunks of more than 8 MB, even those that they pass over.
-_CHUNK_BYTES = 1 << 20
 # Without a classifier, the picture is as large as a thumbnail needs, and costs 12 kB.
 _NOISE_SIZE = (64, 64)
 
@@ -55,6 +34,8 @@ def seal_photograph(
     encryptor: SealedEncryptor | None = None,
     *,
     key: SecretKey | bytes | str | os.PathLike[str] | None = None,
+    recipients: Iterable[PublicKey] | None = None,
+    signing_key: SigningKey | str | os.PathLike[str] | None = None,
     image: ArrayLike | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -79,6 +60,10 @@ def seal_photograph(
         noise that no classifier was asked about.
     key : SecretKey, bytes or path, optional
         The key, where there is no encryptor with one.
+    recipients : list of PublicKey, optional
+        For whom to seal, in the place of a key, where there is no encryptor with some.
+    signing_key : SigningKey or path, optional
+        Signs picture and file for `recipients`. An encryptor has its own. The file is read twice.
     image : array-like of shape (height, width, channels), uint8, optional
         The photograph decoded, for formats that `ricsk.codecs.read_image` does not read, such as
         HEIC and camera raw, or for more than 8 bits.
@@ -95,7 +80,7 @@ def seal_photograph(
         As `SealedEncryptor.seal_thumbnails`.
     ValueError, TypeError
         If the photograph cannot be decoded and the classifier has to see it, or there is not one
-        key.
+        key or list of recipients.
 
     See Also
     --------
@@ -111,28 +96,40 @@ def seal_photograph(
     >>> open_photograph(io.BytesIO(sealed.getvalue()), key).data
     b'any file'
     """
-    if (encryptor is None) == (key is None):
+    n_given = sum(each is not None for each in (encryptor, key, recipients))
+    if n_given != 1 or (encryptor is not None and signing_key is not None):
+        del key
         raise ValueError(
-            "give a fitted SealedEncryptor, which has a key, or key=..., for pixels that are plain "
-            "noise; not both."
+            "give a fitted SealedEncryptor, which has a key or recipients, and its signing key; or "
+            "key=... or recipients=..., for pixels that are plain noise; not both."
         )
-    secret = SecretKey.coerce(key) if encryptor is None else encryptor.key_
+    if encryptor is not None:
+        signer, for_recipients = encryptor.signing_key_, bool(encryptor.recipients_)
+    else:
+        signer = None if signing_key is None else SigningKey.coerce(signing_key)
+        for_recipients = recipients is not None
     source, name = _rewindable(source)
-    header = CiphertextHeader(SCHEME, VERSION, show_key_id(secret)).to_bytes()
-    details = to_json({"name": name})
     with open_source(source) as file, open_destination(destination, overwrite) as target:
-        pixels = _make_pixels(source, encryptor, secret, image)
-        salt = fresh_bytes(SALT_BYTES)
-        file_key, commitment = derive(secret, header, salt, pixels)
-        compressed = compress_pixels(pixels)
-        _check_pixels(pixels, compressed)
-        target.write(SIGNATURE + pack_ihdr(*pixels.shape))
-        target.write(pack_chunk(HEADER, header) + pack_chunk(b"IDAT", compressed))
-        prefix = io.BytesIO(struct.pack("<I", len(details)) + details)
-        segments = encrypt_segments(file_key, lambda n: _read_both(prefix, file, n))
-        for content in _gather(salt + commitment, segments):
-            target.write(pack_chunk(ORIGINAL, content))
-        target.write(pack_chunk(b"IEND", b""))
+        if encryptor is not None:
+            pixels, secret = _seal_for_classifier(source, encryptor, image)
+        else:
+            noise = _read_thumbnail(source, image)
+            pixels, secret = seal_noise(
+                noise, key, recipients=recipients, signing_key=signing_key, return_key=True
+            )
+        signing: Signing | None = None
+        if signer is not None:
+            signing = signer, hash_all(file.read)
+            file.seek(0)
+        write_photograph(
+            target,
+            pixels,
+            secret,
+            name,
+            lambda n: read_exactly(file, n),
+            for_recipients=for_recipients,
+            signing=signing,
+        )
 
 
 def read_photograph(
@@ -185,25 +182,24 @@ def read_photograph(
     return form.restore(encryptor.value_range_.from_uint8(resized[np.newaxis], form.dtype))
 
 
-def _make_pixels(
-    source: Place,
-    encryptor: SealedEncryptor | None,
-    key: SecretKey,
-    image: ArrayLike | None,
-) -> NDArray[np.uint8]:
-    if encryptor is not None:
-        X = read_photograph(_read_for_image(source) if image is None else image, encryptor)
-        C = encryptor.seal_thumbnails(X)
-        levels = encryptor.value_range_.to_uint8(C)
-        return levels.reshape(encryptor.ciphertext_shape_)
+def _seal_for_classifier(
+    source: Place, encryptor: SealedEncryptor, image: ArrayLike | None
+) -> tuple[NDArray[np.uint8], SecretKey]:
+    X = read_photograph(_read_for_image(source) if image is None else image, encryptor)
+    C, (key,) = encryptor.seal_thumbnails(X, return_keys=True)
+    levels = encryptor.value_range_.to_uint8(C)
+    return levels.reshape(encryptor.ciphertext_shape_), key
+
+
+def _read_thumbnail(source: Place, image: ArrayLike | None) -> NDArray[np.uint8]:
+    """Read what fits into noise: a small picture, or an even one of what is none."""
     try:
         given = read_image(_read_for_image(source)) if image is None else np.asarray(image)
-        thumbnail = crop_and_resize(given, _NOISE_SIZE)
+        return crop_and_resize(given, _NOISE_SIZE)
     except ValueError:
         if image is not None:
             raise
-        thumbnail = np.full((*_NOISE_SIZE, 1), 128, np.uint8)
-    return seal_noise(thumbnail, key)
+        return np.full((*_NOISE_SIZE, 1), 128, np.uint8)
 
 
 def _read_for_image(source: Place) -> str | os.PathLike[str] | bytes:
@@ -214,13 +210,6 @@ def _read_for_image(source: Place) -> str | os.PathLike[str] | bytes:
     return content
 
 
-def _check_pixels(pixels: NDArray[np.uint8], compressed: bytes) -> None:
-    """Make sure that the classifier will read in the file what it has read."""
-    picture = pack_ihdr(*pixels.shape) + pack_chunk(b"IDAT", compressed) + pack_chunk(b"IEND", b"")
-    if not np.array_equal(read_image(SIGNATURE + picture), pixels):
-        raise RuntimeError("the pixels written are not those read back; nothing was kept")
-
-
 def _rewindable(source: Place) -> tuple[Place, str | None]:
     """Return what can be read twice, and what it is called."""
     if isinstance(source, str | os.PathLike):
@@ -229,20 +218,3 @@ def _rewindable(source: Place) -> tuple[Place, str | None]:
     if not isinstance(name, str) or name.startswith("<"):  # a number, or "<stdin>"
         name = ""
     return io.BytesIO(source.read()), Path(name).name[:MAX_NAME] or None
-
-
-def _read_both(first: BinaryIO, second: BinaryIO, n: int) -> bytes:
-    start = first.read(n)
-    return start + read_exactly(second, n - len(start))
-
-
-def _gather(start: bytes, segments: Iterator[bytes]) -> Iterator[bytes]:
-    """Put segments together, to the content of as few chunks as may be."""
-    parts, n_bytes = [start], len(start)
-    for segment in segments:
-        if n_bytes + len(segment) > _CHUNK_BYTES:
-            yield b"".join(parts)
-            parts, n_bytes = [], 0
-        parts.append(segment)
-        n_bytes += len(segment)
-    yield b"".join(parts)

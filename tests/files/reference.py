@@ -63,9 +63,13 @@ def make_header(key=KEY, **changes):
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def derive(key, header, salt, pixels):
-    digest = hashlib.sha256(struct.pack("<3I", *pixels.shape) + pixels.tobytes()).digest()
-    context = encode_context("photograph", 1, header=header, pixels=digest, salt=salt)
+def digest_of(pixels):
+    return hashlib.sha256(struct.pack("<3I", *pixels.shape) + pixels.tobytes()).digest()
+
+
+def derive(key, header, salt, pixels, version=1):
+    digest = digest_of(pixels)
+    context = encode_context("photograph", version, header=header, pixels=digest, salt=salt)
     derived = key.derive("photograph/file", context, 64)
     return derived[:32], derived[32:]
 
@@ -103,11 +107,13 @@ def seal(
     salt=bytes(16),
     header=None,
     sizes=(1 << 20,),
+    version=1,
 ):
     """Make a photograph's chunks; what is encrypted is split into chunks of the sizes."""
     pixels = make_picture()[0] if pixels is None else pixels
-    header = make_header(key) if header is None else header
-    file_key, commitment = derive(key, header, salt, pixels)
+    if header is None:
+        header = make_header(key) if version == 1 else make_header(version=2, key_id=None)
+    file_key, commitment = derive(key, header, salt, pixels, version)
     details = json.dumps(details or {"name": name}, separators=(",", ":")).encode()
     plaintext = struct.pack("<I", len(details)) + details + original
     content = salt + commitment + b"".join(encrypt_stream(file_key, plaintext))

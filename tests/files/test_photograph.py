@@ -287,7 +287,7 @@ class TestFormat:
             assert list(opened.thumbnail.shape) == vector["shape"]
 
     def test_a_newer_version_is_named(self):
-        for changes in ({"version": 2}, {"ricsk": 2}):
+        for changes in ({"version": 3}, {"ricsk": 2}):
             header = reference.make_header(**changes)
             with pytest.raises(NewerFormatError, match="Update ricsk"):
                 open_bytes(join_chunks(reference.seal(b"", header=header)))
@@ -378,7 +378,7 @@ class TestWholeOrNotAtAll:
         def fail(*_):
             raise OSError("no space left on device")
 
-        monkeypatch.setattr("ricsk.files._seal.encrypt_segments", fail)
+        monkeypatch.setattr("ricsk.files._write.encrypt_segments", fail)
         with pytest.raises(OSError, match="no space"):
             seal_photograph(photo, tmp_path / "sealed.png", key=KEY)
         assert os.listdir(tmp_path) == ["IMG_0042.JPG"]

@@ -1,4 +1,4 @@
-"""Sealed images of format 3, for recipients, from the second implementation of the tests."""
+"""Sealed images for recipients, from the second implementation of the tests."""
 
 import hashlib
 import json
@@ -16,7 +16,14 @@ from tests.encryptors.sealed.recipients_vectors import (
     public_of_signer,
 )
 from tests.encryptors.sealed.reference import carrier_of, header, ramp
-from tests.testkit.kit import NEWER, OPENS, REFUSED, Case, describe_image, to_png
+from tests.testkit.kit import (
+    NEWER,
+    OPENS,
+    REFUSED,
+    Case,
+    describe_image,
+    to_png,
+)
 
 SHAPE, IMAGE_SHAPE, PLANES = (20, 20, 1), (5, 5, 1), 7
 LARGE = (24, 24, 1)

@@ -24,6 +24,7 @@ from tests.testkit.kit import (
     digest,
 )
 from tests.testkit.photographs import make_photographs
+from tests.testkit.recipient_photographs import make_photographs_for_recipients
 from tests.testkit.recipients import make_recipients
 
 CASES = json.loads(INDEX.read_text()) if INDEX.exists() else []
@@ -31,7 +32,9 @@ OUTCOMES = {NotSealedError: REFUSED, NewerFormatError: NEWER, WrongKeyError: WRO
 
 
 def make_cases():
-    return chain(make_images(), make_recipients(), make_photographs())
+    return chain(
+        make_images(), make_recipients(), make_photographs(), make_photographs_for_recipients()
+    )
 
 
 def read_case(case):
@@ -61,8 +64,10 @@ def read_sealed_image(data, key, signers):
 
 
 def read_photograph(data, key, signers):
-    opened = open_photograph(io.BytesIO(data), key)
+    opened = open_photograph(io.BytesIO(data), key, signers=signers)
     found = {"found": opened.found, "thumbnail": describe_image(opened.thumbnail)}
+    if isinstance(key, PrivateKey):
+        found["signer"] = opened.signer and opened.signer.text
     if opened.found == "original":
         found["original"] = {
             "name": opened.name,

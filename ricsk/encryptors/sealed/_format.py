@@ -260,7 +260,7 @@ class Sealer:
         NotSealedError
             If an older version made it, or it does not hold an image of this size.
         """
-        return read_message(message, self.shape, VERSION)
+        return read_message(message, self.shape, VERSION).decompress()
 
     def open(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Authenticate a ciphertext and bring its image back.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ __all__ = [
     "MESSAGE_OVERHEAD",
     "NONCE_BYTES",
     "REFUSED",
+    "Compressed",
     "pack_message",
     "read_message",
 ]
@@ -32,6 +35,8 @@ CODEC_NUMBERS = {"raw": 0, "webp": 1, "jpegxl": 2}
 
 REFUSED = "wrong key, damaged, or not sealed with ricsk"
 """What is said of all that does not open, so that nothing more is learnt from an error."""
+
+_NO_IMAGE = f"{REFUSED}: it does not hold an image of this size"
 
 
 def pack_message(
@@ -70,8 +75,47 @@ def pack_message(
     return message.ljust(room, b"\0")
 
 
-def read_message(message: bytes, shape: ImageShape, expected: int) -> NDArray[np.uint8]:
-    """Bring back the image of an authentic message.
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed image.
+
+    Parameters
+    ----------
+    codec : str
+        A key of `CODEC_NUMBERS`.
+    data : bytes
+        What the codec made.
+    scale : int
+        How many times as high and as wide as the image the ciphertext is.
+    shape : (int, int, int)
+        Height, width and channels of the image.
+    """
+
+    codec: str
+    data: bytes
+    scale: int
+    shape: ImageShape
+
+    def decompress(self) -> NDArray[np.uint8]:
+        """Bring back the image.
+
+        Returns
+        -------
+        ndarray of shape `shape`, uint8
+
+        Raises
+        ------
+        NotSealedError
+            If the data are no image of this size.
+        """
+        try:
+            return decompress(self.data, self.codec, self.shape)
+        except ValueError as error:
+            raise NotSealedError(_NO_IMAGE) from error
+
+
+def read_message(message: bytes, shape: ImageShape, expected: int) -> Compressed:
+    """Read an authentic message.
 
     Parameters
     ----------
@@ -84,7 +128,7 @@ def read_message(message: bytes, shape: ImageShape, expected: int) -> NDArray[np
 
     Returns
     -------
-    ndarray of shape (height, width, channels), uint8
+    Compressed
 
     Raises
     ------
@@ -108,12 +152,8 @@ def read_message(message: bytes, shape: ImageShape, expected: int) -> NDArray[np
         )
     data = message[_HEADER_BYTES + NONCE_BYTES :].rstrip(b"\0")
     height, width, channels = shape
-    try:
-        if not data.endswith(_MARK):
-            raise ValueError("no end of the data")
-        if scale == 0 or height % scale or width % scale:
-            raise ValueError("a scale that does not divide the size")
-        size = height // scale, width // scale, channels
-        return decompress(data.removesuffix(_MARK), names[codec], size)
-    except ValueError as error:
-        raise NotSealedError(f"{REFUSED}: it does not hold an image of this size") from error
+    # Without the mark there is no telling where the data end.
+    if not data.endswith(_MARK) or scale == 0 or height % scale or width % scale:
+        raise NotSealedError(_NO_IMAGE)
+    size = height // scale, width // scale, channels
+    return Compressed(names[codec], data.removesuffix(_MARK), scale, size)

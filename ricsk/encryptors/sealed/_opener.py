@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from numpy.typing import NDArray
 
+from ricsk.encryptors.sealed._format import VERSION as SECRET_VERSION
 from ricsk.encryptors.sealed._format import Subkeys
 from ricsk.encryptors.sealed._layout import (
     CONTENT_KEY_BYTES,
@@ -25,15 +26,37 @@ from ricsk.encryptors.sealed._layout import (
     ContentKey,
     Layout,
 )
-from ricsk.encryptors.sealed._message import MESSAGE_OVERHEAD, REFUSED, read_message
+from ricsk.encryptors.sealed._message import MESSAGE_OVERHEAD, REFUSED, Compressed, read_message
 from ricsk.encryptors.sealed._planes import BitPlanes
 from ricsk.exceptions import NotSealedError
 from ricsk.images import ImageShape
 from ricsk.keys import PrivateKey, SecretKey, VerifyingKey
 
-__all__ = ["Envelope", "Opener", "RecipientOpener", "SecretOpener", "make_opener"]
+__all__ = ["Opener", "Reader", "RecipientOpener", "SecretOpener", "Unsealed", "make_opener"]
 
 _MAX_PLANES = 7
+
+
+@dataclass(frozen=True)
+class Unsealed:
+    """What an authentic ciphertext says; nothing of it is decoded yet.
+
+    Parameters
+    ----------
+    content_key : SecretKey
+        The key of the image.
+    bit_planes : int
+        How many low planes are written.
+    compressed : Compressed
+        The image.
+    signer : VerifyingKey, optional
+        Who signed it.
+    """
+
+    content_key: SecretKey
+    bit_planes: int
+    compressed: Compressed
+    signer: VerifyingKey | None = None
 
 
 class Opener(Protocol):
@@ -41,6 +64,13 @@ class Opener(Protocol):
 
     def open(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Authenticate a ciphertext and bring its image back."""
+
+
+class Reader(Opener, Protocol):
+    """Also tells what else is in a ciphertext."""
+
+    def read(self, pixels: NDArray[np.uint8]) -> Unsealed:
+        """Authenticate a ciphertext, and decode nothing."""
 
 
 class SecretOpener:
@@ -70,48 +100,46 @@ class SecretOpener:
 
         Raises
         ------
+        NotSealedError, NewerFormatError
+            As `read`, or if it does not hold an image of this size.
+        """
+        return self.read(pixels).compressed.decompress()
+
+    def read(self, pixels: NDArray[np.uint8]) -> Unsealed:
+        """Authenticate a ciphertext, and decode nothing.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (height, width, channels), uint8
+            A ciphertext.
+
+        Returns
+        -------
+        Unsealed
+
+        Raises
+        ------
         NotSealedError
             If it was not made with this key, or was changed.
         NewerFormatError
             If a newer version made it.
         """
         height, width, channels = pixels.shape
+        shape = height, width, channels
         for bit_planes in self._planes:
-            sealer = self._subkeys.make_sealer((height, width, channels), bit_planes)
+            sealer = self._subkeys.make_sealer(shape, bit_planes)
             try:
                 message = sealer.authenticate(pixels)
             except NotSealedError:
                 continue
             # The next image probably has as many planes.
             self._planes.sort(key=bit_planes.__ne__)
-            return sealer.decode(message)
+            return Unsealed(self._key, bit_planes, read_message(message, shape, SECRET_VERSION))
         raise NotSealedError(REFUSED)
 
     @cached_property
     def _subkeys(self) -> Subkeys:
         return Subkeys(self._key)
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What an authentic ciphertext for recipients says.
-
-    Parameters
-    ----------
-    layout : Layout
-        Where things lie.
-    content_key : SecretKey
-        The key of this image.
-    signer : VerifyingKey, optional
-        Who signed it.
-    message : bytes
-        The compressed image, which `ricsk.encryptors.sealed._message.read_message` reads.
-    """
-
-    layout: Layout
-    content_key: SecretKey
-    signer: VerifyingKey | None
-    message: bytes
 
 
 class RecipientOpener:
@@ -149,10 +177,9 @@ class RecipientOpener:
         NewerFormatError
             If a newer version made it.
         """
-        envelope = self.read(pixels)
-        return read_message(envelope.message, envelope.layout.shape, VERSION)
+        return self.read(pixels).compressed.decompress()
 
-    def read(self, pixels: NDArray[np.uint8]) -> Envelope:
+    def read(self, pixels: NDArray[np.uint8]) -> Unsealed:
         """Authenticate a ciphertext, and decode nothing.
 
         Parameters
@@ -162,11 +189,11 @@ class RecipientOpener:
 
         Returns
         -------
-        Envelope
+        Unsealed
 
         Raises
         ------
-        NotSealedError
+        NotSealedError, NewerFormatError
             As `open`.
         """
         height, width, channels = pixels.shape
@@ -183,7 +210,8 @@ class RecipientOpener:
         signer = self._find_signer(content, layout, stored, pixels)
         end = layout.planes.n_bytes
         message = _decrypt(content.cipher, stored[layout.body_start : end], layout)
-        return Envelope(layout, key, signer, message)
+        compressed = read_message(message, shape, VERSION)
+        return Unsealed(key, layout.bit_planes, compressed, signer)
 
     def _unwrap(self, stored: bytes) -> tuple[SecretKey, bytes] | None:
         """Find the slot of this key; nothing is raised where its content could be seen."""
@@ -228,7 +256,7 @@ class RecipientOpener:
 
 def make_opener(
     key: SecretKey | PrivateKey, signers: Collection[VerifyingKey] | None = None
-) -> Opener:
+) -> Reader:
     """Make what opens images with a key.
 
     Parameters
@@ -240,7 +268,7 @@ def make_opener(
 
     Returns
     -------
-    Opener
+    Reader
 
     Raises
     ------
