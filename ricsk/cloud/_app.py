@@ -20,6 +20,7 @@ from starlette.routing import Route
 from ricsk._version import __version__
 from ricsk.cloud._limits import Limits
 from ricsk.cloud._metrics import Metrics
+from ricsk.cloud._page import make_routes
 from ricsk.cloud._protocol import HEADER_LENGTH, encode_json
 from ricsk.cloud._served import VERSION, ServedModel
 from ricsk.cloud._served_index import ServedIndex
@@ -44,10 +45,17 @@ class Service:
     limits : Limits
     writable : bool
         Whether indexes may be changed.
+    page : bool
+        Whether there is a page to look at the service.
     """
 
     def __init__(
-        self, models: Mapping[str, ServedModel | ServedIndex], limits: Limits, *, writable: bool
+        self,
+        models: Mapping[str, ServedModel | ServedIndex],
+        limits: Limits,
+        *,
+        writable: bool,
+        page: bool,
     ) -> None:
         self.models = models
         self.limits = limits
@@ -58,8 +66,11 @@ class Service:
             Route("/v2", self.describe),
             Route("/v2/health/live", self.live),
             Route("/v2/health/ready", self.ready),
+            Route("/v2/repository/index", self.list_models, methods=["POST"]),
             Route("/metrics", self.show_metrics),
         ]
+        if page:
+            routes += make_routes()
         for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             routes += [
                 Route(path, self.describe_model),
@@ -97,7 +108,11 @@ class Service:
     async def describe(self, request: Request) -> Response:
         """Tell what server this is."""
         return _answer(
-            {"name": "ricsk", "version": __version__, "extensions": ["binary_tensor_data"]}
+            {
+                "name": "ricsk",
+                "version": __version__,
+                "extensions": ["binary_tensor_data", "model_repository"],
+            }
         )
 
     async def live(self, request: Request) -> Response:
@@ -108,6 +123,12 @@ class Service:
         """Tell whether requests for inference are answered."""
         ready = all(map(self._is_ready, self.models))
         return _answer({"ready": ready}, 200 if ready else 503)
+
+    async def list_models(self, request: Request) -> Response:
+        """Name the models, as Triton's extension of the protocol for repositories does."""
+        return _answer(
+            [{"name": name, "version": VERSION, "state": "READY"} for name in self.models]
+        )
 
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics as Prometheus reads them."""

@@ -20,7 +20,11 @@ _NAME = re.compile(r"[\w.-]{1,128}")
 
 
 def create_app(
-    models: Mapping[str, Any], *, limits: Limits | None = None, writable: bool = False
+    models: Mapping[str, Any],
+    *,
+    limits: Limits | None = None,
+    writable: bool = False,
+    page: bool = False,
 ) -> Starlette:
     """Make an ASGI application that answers with classifiers, by the Open Inference Protocol.
 
@@ -45,6 +49,8 @@ def create_app(
         What a request may be at most, and how many at a time.
     writable : bool
         Whether whoever can ask may also add images to indexes, and remove them.
+    page : bool
+        Whether ``/`` is a page that asks the service and shows what it answers.
 
     Returns
     -------
@@ -104,4 +110,4 @@ def create_app(
         name: (ServedIndex if isinstance(model, ImageIndex) else ServedModel)(name, model, limits)
         for name, model in models.items()
     }
-    return Service(served, limits, writable=writable).app
+    return Service(served, limits, writable=writable, page=page).app

@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not (args.writable or os.path.exists(path)):
                 raise FileNotFoundError(f"there is no file {path!r}. Make it by --writable.")
             models[name] = ImageIndex(next(iter(models.values())), path)
-        app = create_app(models, limits=limits, writable=args.writable)
+        app = create_app(models, limits=limits, writable=args.writable, page=args.page)
     except (ImportError, OSError, ValueError, TypeError) as error:
         parser.error(str(error))
     handler = logging.StreamHandler(sys.stderr)
@@ -189,6 +189,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--writable", action="store_true", help="let clients add images to indexes, and remove them"
     )
+    parser.add_argument("--page", action="store_true", help="show a page to look at it, at /")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=8080, help="port to listen at; 0 takes any")
     parser.add_argument(
