@@ -1,0 +1,137 @@
+"""A folder of mixed files, sealed by a command that is killed again and again, and opened.
+
+Makes files of several formats and sizes, some of them no pictures, in folders; runs ``ricsk
+encrypt`` and kills it, with its processes, at random moments; lets it end with ``--resume``; does
+the same with ``ricsk decrypt``; and compares everything that is on the disk. Then prints how long
+sealing takes against copying the same files, and the peak of the memory with ten times as many.
+
+    python benchmarks/bench_folder.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ricsk import SecretKey
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+
+
+def make_files(folder: Path, n: int, seed: int) -> None:
+    """Write pictures of all formats, with a text or random bytes now and then."""
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        place = folder / f"album {i % 7}" / f"part {i % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        if i % 20 == 19:
+            (place / f"{i:05}.bin").write_bytes(rng.bytes(int(rng.integers(0, 300_000))))
+            continue
+        kind = FORMATS[i % len(FORMATS)]
+        height, width = rng.integers(8, 300, 2)
+        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        picture, file = Image.fromarray(coarse).resize((int(width), int(height))), io.BytesIO()
+        picture.save(file, kind)
+        (place / f"{i:05}.{kind.lower()}").write_bytes(file.getvalue())
+
+
+def list_all(folder: Path) -> dict[Path, Path]:
+    return {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+
+
+def run(*arguments: str, kill_after: float | None = None) -> bool:
+    """Run the command; whether it came to its end."""
+    command = [sys.executable, "-m", "ricsk", *arguments, "--quiet"]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        code = process.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return False
+    if code:
+        raise SystemExit(f"the command ended with {code}")
+    return True
+
+
+def measure(*arguments: str) -> tuple[float, float]:
+    """Run the command: seconds, and MiB at the peak of its memory."""
+    start = time.perf_counter()
+    run(*arguments)
+    seconds = time.perf_counter() - start
+    code = (
+        "import resource, sys; from ricsk.command import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code, *arguments, "--force", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return seconds, float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--jobs", default="2")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plain, sealed, back = (folder / part for part in ("plain", "sealed", "back"))
+        make_files(plain, args.files, args.seed)
+        key = folder / "key"
+        SecretKey.generate().save(key)
+        options = ["--key", str(key), "--jobs", args.jobs, "--resume"]
+        chance = random.Random(args.seed)
+        killed = 0
+        for step, source, target in (("encrypt", plain, sealed), ("decrypt", sealed, back)):
+            while killed < args.kills / (2 if step == "encrypt" else 1):
+                if run(step, str(source), str(target), *options, kill_after=chance.uniform(1, 4)):
+                    break
+                killed += 1
+            run(step, str(source), str(target), *options)
+        expected, found = list_all(plain), list_all(back)
+        same = sum(
+            filecmp.cmp(path, found[inside], shallow=False)
+            for inside, path in expected.items()
+            if inside in found
+        )
+        whole = {f"{inside}.png" for inside in expected}
+        surplus = {str(inside) for inside in list_all(sealed)} ^ whole | {
+            str(inside) for inside in found.keys() ^ expected.keys()
+        }
+        print(
+            f"{args.files} files, killed {killed} times: {same} of {len(expected)} come back byte "
+            f"for byte; {len(surplus)} files too many or too few on the disk."
+        )
+        start = time.perf_counter()
+        shutil.copytree(plain, folder / "copy")
+        copied = time.perf_counter() - start
+        few = folder / "few"
+        make_files(few, args.files // 10, args.seed)
+        alone = ["--key", str(key), "--jobs", "1"]
+        _, small = measure("encrypt", str(few), str(folder / "few sealed"), *alone)
+        seconds, large = measure("encrypt", str(plain), str(folder / "again"), *alone)
+        print(
+            f"Sealing with one process: {args.files / seconds:.0f} files/s, {seconds / copied:.1f} "
+            f"times as long as copying. Peak of the memory with ten times as many files: "
+            f"{large / small:.2f} times ({small:.0f} and {large:.0f} MiB)."
+        )
+
+
+if __name__ == "__main__":
+    main()
