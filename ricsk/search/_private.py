@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,17 @@ class PrivateIndex:
         ``SealedEncryptor(key, classifier, match="features")``, and best with ``nonce="random"``.
     index : ImageIndex or RemoteIndex
         Where the ciphertexts are.
+    oversampling : int
+        How many times as many images as are asked for are fetched and opened, to find the nearest
+        among them. With 1, the order is that of the index.
 
     Raises
     ------
     TypeError
         If `encryptor` is not an encryptor.
     ValueError
-        If its ciphertexts are not read with the features of their images, or it cannot open them.
+        If its ciphertexts are not read with the features of their images, or are larger than these,
+        or `oversampling` is below 1.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
@@ -45,7 +50,8 @@ class PrivateIndex:
     -----
     A plain image is not sealed to ask about it: its features are computed here, and sent. They are
     what its ciphertext would tell the index, and cost one pass through the network, not a search
-    for noise. Only where ciphertexts are larger than images is the image sealed.
+    for noise. Ciphertexts have the features of their images nearly, so more are fetched than are
+    asked for, and sorted here by the features of the images that are in them.
 
     Examples
     --------
@@ -65,10 +71,16 @@ class PrivateIndex:
     (4, True)
     """
 
-    def __init__(self, encryptor: Any, index: Any) -> None:
+    def __init__(self, encryptor: Any, index: Any, *, oversampling: int = 2) -> None:
         _check(encryptor)
+        if not isinstance(oversampling, Integral) or oversampling < 1:
+            raise ValueError(
+                f"oversampling={oversampling!r}: expected a whole number of 1 or more."
+            )
         self.encryptor = encryptor
         self.index = index
+        self.oversampling = oversampling
+        self._compute = find_features(encryptor.classifier_)
 
     def add(self, X: ArrayLike, ids: Iterable[int | str] | None = None) -> NDArray[Any]:
         """Seal images, and add them to the index.
@@ -103,29 +115,40 @@ class PrivateIndex:
         k : int
             How many to find for each.
         sealed : bool
-            Whether `X` holds ciphertexts. Plain images never leave; their features do.
+            Whether `X` holds ciphertexts, which are opened here. In either case features are sent,
+            and no image.
 
         Returns
         -------
         Neighbors
-            With plain images.
+            With plain images, and the distances of their own features.
 
         Raises
         ------
         NotSealedError
-            If what comes back was not sealed with this key, or has been changed.
+            If a ciphertext, given or found, was not sealed with this key, or has been changed.
         ValueError, TypeError
             Those of `ImageIndex.query`.
         """
-        encryptor = self.encryptor
-        if sealed:
-            found = self.index.query(X, k)
-        elif encryptor.ciphertext_shape_ != encryptor.image_shape_in_:  # it reads enlarged images
-            found = self.index.query(encryptor.transform(X), k)
-        else:
-            compute = find_features(encryptor.classifier_)
-            found = self.index.query_features(compute_features(compute, to_images(X)), k)
-        return replace(found, images=self._open(found.images))
+        images = to_images(self.encryptor.inverse_transform(X) if sealed else X)
+        features = compute_features(self._compute, images)
+        found = self.index.query_features(features, k * self.oversampling)
+        return self._sort(features, replace(found, images=self._open(found.images)), k)
+
+    def _sort(self, features: NDArray[np.float32], found: Neighbors, k: int) -> Neighbors:
+        """Sort opened images by their own features, and keep the nearest."""
+        if not found.ids.size:
+            return found
+        n, n_found = found.ids.shape
+        opened = [image for row in found.images for image in row]
+        own = _normalize(compute_features(self._compute, opened)).reshape(n, n_found, -1)
+        distances = 1 - np.einsum("nf,nkf->nk", _normalize(features), own)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        return Neighbors(
+            np.take_along_axis(found.ids, order, axis=1),
+            np.take_along_axis(distances, order, axis=1).clip(0, 2),
+            [[row[i] for i in places] for row, places in zip(found.images, order, strict=True)],
+        )
 
     def _open(self, rows: list[list[NDArray[np.uint8]]]) -> list[list[NDArray[np.uint8]]]:
         if not any(rows):
@@ -151,3 +174,14 @@ def _check(encryptor: Any) -> None:
             "match='features')."
         )
     check_is_fitted(encryptor)
+    if encryptor.ciphertext_shape_ != encryptor.image_shape_in_:
+        raise ValueError(
+            f"ciphertexts are larger than images, {encryptor.ciphertext_shape_} and "
+            f"{encryptor.image_shape_in_}, because images are small. Enlarge the images, and fit "
+            "the encryptor on these."
+        )
+
+
+def _normalize(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(lengths, np.finfo(np.float32).tiny)

@@ -61,17 +61,32 @@ def test_another_key_opens_nothing(private):
         other.query(X[:1])
 
 
-def test_small_images_are_asked_about_sealed():
-    small, labels = X[:, ::2, ::2], y
-    encryptor = SealedEncryptor(
-        KEY, CNNClassifier(width=4, depth=1, epochs=1, random_state=0), match="features", kappa=0
-    ).fit(small[:40, :8, :8], labels[:40])
-    assert encryptor.scale_ > 1
-    with ImageIndex(encryptor.classifier_) as index:
-        private = PrivateIndex(encryptor, index)
-        private.add(small[:3, :8, :8])
-        found = private.query(small[1:2, :8, :8], k=1)
-    np.testing.assert_array_equal(found.images[0][0], small[1, :8, :8])
+def test_images_are_sorted_by_their_own_features(private):
+    """The index sorts by features of ciphertexts, which are a little off."""
+    vectors = CLASSIFIER.features(X[:60])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = 1 - vectors[30:] @ vectors[:20].T
+    found = PrivateIndex(ENCRYPTOR, private.index, oversampling=4).query(X[30:60], k=5)
+    np.testing.assert_array_equal(found.ids, np.argsort(distances, axis=1)[:, :5])
+    np.testing.assert_allclose(found.distances, np.sort(distances, axis=1)[:, :5], atol=1e-5)
+    for ids, images in zip(found.ids, found.images, strict=True):
+        np.testing.assert_array_equal(np.stack(images), X[ids])
+    unsorted = PrivateIndex(ENCRYPTOR, private.index, oversampling=1).query(X[30:60], k=5)
+    assert not np.array_equal(unsorted.ids, found.ids)
+
+
+@pytest.mark.parametrize("oversampling", [0, 1.5])
+def test_oversampling_is_a_number(private, oversampling):
+    with pytest.raises(ValueError, match="expected a whole number"):
+        PrivateIndex(ENCRYPTOR, private.index, oversampling=oversampling)
+
+
+def test_images_that_are_too_small_are_refused():
+    small = X[:40, :8, :8]
+    network = CNNClassifier(width=4, depth=1, epochs=1, random_state=0)
+    encryptor = SealedEncryptor(KEY, network, match="features").fit(small, y[:40])
+    with pytest.raises(ValueError, match="ciphertexts are larger than images"):
+        PrivateIndex(encryptor, None)
 
 
 def test_other_encryptors_are_refused():
