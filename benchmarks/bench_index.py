@@ -1,8 +1,9 @@
-"""Indexes of vectors: what they find of the features of CIFAR-10, how long it takes, and their size.
+"""Indexes of vectors: what they find among features of CIFAR-10, how fast, and how large they are.
 
 For the choice of the index in `ricsk.search`. Takes those that are installed of usearch, hnswlib,
 faiss-cpu and lancedb, each with a graph of 16 links and its other defaults, one thread, and cosine
-distance. Times are ratios to usearch's. Recall@10 is by an exact search. Prints one table.
+distance. Times are ratios to usearch's. Recall@10 is by an exact search; sizes are with all that a
+package needs but NumPy. Prints one table.
 
     python benchmarks/bench_index.py --data-dir DIR --classifier FILE
 """
@@ -10,6 +11,7 @@ distance. Times are ratios to usearch's. Recall@10 is by an exact search. Prints
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -59,12 +61,13 @@ def faiss(vectors: np.ndarray) -> Search:
 def lancedb(vectors: np.ndarray) -> Search:
     import lancedb
     import pyarrow as pa
+    from lancedb.index import HnswSq
 
     folder = tempfile.mkdtemp()
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     data = pa.table({"vector": flat, "key": np.arange(len(vectors))})
     table = lancedb.connect(folder).create_table("images", data)
-    table.create_index(metric="cosine", index_type="IVF_HNSW_SQ", vector_column_name="vector")
+    table.create_index("vector", config=HnswSq(distance_type="cosine"))
 
     def search(asked: np.ndarray) -> np.ndarray:
         rows = [table.search(one).distance_type("cosine").limit(K).to_arrow() for one in asked]
@@ -76,10 +79,21 @@ def lancedb(vectors: np.ndarray) -> Search:
 INDEXES = {"usearch": usearch, "hnswlib": hnswlib, "faiss-cpu": faiss, "lancedb": lancedb}
 
 
+def find_needed(name: str) -> set[str]:
+    """Find a package and all that it needs but NumPy, which is there anyway."""
+    found, new = set(), {name}
+    while new:
+        found |= new
+        lines = [line for one in new for line in distribution(one).requires or []]
+        names = {re.split(r"[^\w.-]", line)[0] for line in lines if ";" not in line}
+        new = names - found - {"numpy"}
+    return found
+
+
 def find_size(name: str) -> float:
-    """Find how much a package takes on the disk, without what it needs: MiB."""
-    files = distribution(name).files or []
-    return sum(path.stat().st_size for path in (f.locate() for f in files) if path.exists()) / 2**20
+    """Find how much a package, and what it needs, takes on the disk: MiB."""
+    paths = [f.locate() for one in find_needed(name) for f in distribution(one).files or []]
+    return sum(path.stat().st_size for path in paths if path.exists()) / 2**20
 
 
 def measure(name: str, stored: np.ndarray, asked: np.ndarray, exact: np.ndarray) -> dict[str, Any]:

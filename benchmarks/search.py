@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--stored", type=int, default=1000, help="images in the index")
     parser.add_argument("--asked", type=int, default=100, help="images that are asked about")
-    parser.add_argument("--tolerances", type=float, nargs="+", default=[0.03, 0.01, 0.003])
+    parser.add_argument("--tolerances", type=float, nargs="+", default=[0.03, 0.01])
     parser.add_argument("--planes", type=int, default=6, help="bit planes that hold the image")
     parser.add_argument("--public", type=int, default=2000, help="images the decoders learn from")
     parser.add_argument("--steps", type=int, default=300, help="of the decoders' training")
