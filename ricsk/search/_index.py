@@ -6,7 +6,6 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
-from numbers import Integral
 from types import TracebackType
 from typing import Any, Self
 
@@ -296,7 +295,7 @@ class ImageIndex:
         ids : ndarray of shape (n, k)
         distances : ndarray of shape (n, k), float32
         """
-        if not isinstance(k, Integral) or k < 1:
+        if not isinstance(k, int | np.integer) or k < 1:
             raise ValueError(f"k={k!r}: expected a whole number of 1 or more.")
         vectors = check_features(features)
         with self._lock:

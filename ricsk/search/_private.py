@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ class PrivateIndex:
 
     def __init__(self, encryptor: Any, index: Any, *, oversampling: int = 2) -> None:
         _check(encryptor)
-        if not isinstance(oversampling, Integral) or oversampling < 1:
+        if not isinstance(oversampling, int | np.integer) or oversampling < 1:
             raise ValueError(
                 f"oversampling={oversampling!r}: expected a whole number of 1 or more."
             )
