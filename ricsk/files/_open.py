@@ -49,6 +49,8 @@ __all__ = ["OpenedPhotograph", "PhotographReader", "open_photograph"]
 # Classifiers read far smaller pictures.
 _MAX_PICTURE_PIXELS = 1 << 22
 _MAX_PICTURE_BYTES = 1 << 26
+_MAX_PALETTE_BYTES = 768
+_MAX_LEVELS = 32
 _IHDR = struct.Struct(">2I5B")
 
 
@@ -244,19 +246,29 @@ class PhotographReader:
         """Check what follows the encrypted file: nothing but chunks of others, and the end."""
         with _refusing():
             while self._name != b"IEND":
-                if self._name in (ORIGINAL, HEADER) or _is_critical(self._name):
-                    raise NotSealedError(REFUSED)
+                self._pass_over()
                 self._advance()
             self._end()
+
+    def _pass_over(self) -> None:
+        """Refuse a chunk that means something, at a place where nothing is to mean anything."""
+        if self._name in (ORIGINAL, HEADER) or _is_critical(self._name):
+            raise NotSealedError(REFUSED)
+
+    def _read_up_to(self, n: int) -> bytes:
+        """Read all of a chunk that may not be longer."""
+        if self._reader.length > n:
+            raise NotSealedError(REFUSED)
+        return self._reader.read_all()
 
     def _advance(self) -> None:
         """Go on to the next chunk, once the check sum of this one was right."""
         self._name = next(self._names)
 
     def _end(self) -> None:
-        """Compare the check sum of the last chunk, which nothing follows."""
+        """Compare the check sum of the last chunk, which is empty, and which nothing follows."""
         next(self._names, None)
-        if self._file.read(1):
+        if self._reader.length or self._file.read(1):
             raise NotSealedError(REFUSED)
 
     def _read_picture(self, key: SecretKey | PrivateKey) -> tuple[bytes, bytes | None]:
@@ -270,18 +282,22 @@ class PhotographReader:
             picture.append(pack_chunk(b"IHDR", ihdr))
             left = _bound_picture(ihdr)
             self._advance()
-            while self._name not in (ORIGINAL, b"IEND"):
+            while self._name != b"IDAT":
                 if self._name == HEADER and header is None and len(picture) == 2:
-                    header = self._reader.read(MAX_HEADER_BYTES)
-                    self._advance()
+                    header = self._read_up_to(MAX_HEADER_BYTES)
                     CiphertextHeader.from_bytes(header).check(SCHEME, self._version, key)
-                    continue
-                if self._name in (b"PLTE", b"IDAT"):
-                    data = self._reader.read(left)
-                    left -= len(data)
-                    picture.append(pack_chunk(self._name, data))
-                elif self._name == HEADER or _is_critical(self._name):
-                    raise NotSealedError(REFUSED)
+                elif self._name == b"PLTE" and len(picture) == 2:
+                    picture.append(pack_chunk(self._name, self._read_up_to(_MAX_PALETTE_BYTES)))
+                else:
+                    self._pass_over()
+                self._advance()
+            while self._name == b"IDAT":
+                data = self._read_up_to(left)
+                left -= len(data)
+                picture.append(pack_chunk(self._name, data))
+                self._advance()
+            while self._name not in (ORIGINAL, b"IEND"):
+                self._pass_over()
                 self._advance()
             if self._name == b"IEND":
                 self._end()
@@ -352,15 +368,45 @@ def _split_details(first: bytes) -> tuple[str | None, bytes, bytes]:
         if n_bytes > min(len(first) - 4, MAX_DETAILS_BYTES):
             raise NotSealedError(REFUSED)
         end = 4 + n_bytes
-        try:
-            details = json.loads(first[4:end])
-            name = details["name"]
-        except (KeyError, TypeError, RecursionError):
-            raise NotSealedError(REFUSED) from None
-        is_name = isinstance(name, str) and 0 < len(name) <= MAX_NAME and not {"/", "\0"} & {*name}
-        if name is not None and not is_name:
+        details = _read_json(first[4:end])
+        if not isinstance(details, dict) or not _is_name(details.get("name", b"")):
             raise NotSealedError(REFUSED)
+        name = details["name"]
     return name, _read_signature(details), first[end:]
+
+
+def _read_json(content: bytes) -> Any:
+    """Read JSON as RFC 8259 has it, in UTF-8; `json` by itself is more generous."""
+    try:
+        # Numbers mean nothing here, and as whole ones might have thousands of digits.
+        value = json.loads(content.decode(), parse_int=float, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise NotSealedError(REFUSED) from None
+    if not _has_levels(value, _MAX_LEVELS):
+        raise NotSealedError(REFUSED)
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise NotSealedError(REFUSED)
+
+
+def _has_levels(value: Any, n: int) -> bool:
+    """Tell whether objects and lists are nested in no more than so many levels."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return n > 0 and all(_has_levels(each, n - 1) for each in inner)
+
+
+def _is_name(name: Any) -> bool:
+    """Tell whether it is the name of a file, or null."""
+    if name is None:
+        return True
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        return False
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return is_text and not {"/", "\0"} & {*name}
 
 
 def _read_signature(details: dict[str, Any]) -> bytes:

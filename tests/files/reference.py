@@ -114,7 +114,8 @@ def seal(
     if header is None:
         header = make_header(key) if version == 1 else make_header(version=2, key_id=None)
     file_key, commitment = derive(key, header, salt, pixels, version)
-    details = json.dumps(details or {"name": name}, separators=(",", ":")).encode()
+    if not isinstance(details, bytes):
+        details = json.dumps(details or {"name": name}, separators=(",", ":")).encode()
     plaintext = struct.pack("<I", len(details)) + details + original
     content = salt + commitment + b"".join(encrypt_stream(file_key, plaintext))
     ihdr, idat = pack_picture(pixels)

@@ -29,6 +29,10 @@ def make_photographs():
 def make_whole():
     yield opens("small", FILE, comment="one segment in one chunk")
     yield opens("empty", b"", comment="an empty file")
+    deep = {"name": "a.jpg", "more": nest(31)}
+    yield opens("deep-details", FILE, details=deep, comment="as many levels as there may be")
+    many = b'{"name":"a.jpg","more":' + b"9" * 5_000 + b"}"
+    yield opens("long-number", FILE, details=many, comment="a number of 5,000 digits")
     yield opens("no-name", FILE, name=None, comment="the file had no name")
     yield opens("unicode-name", FILE, name="grün.png", comment="a name that is not ASCII")
     yield opens("longest-name", FILE, name="n" * 1024, comment="the longest name there is")
@@ -125,6 +129,14 @@ def make_changed():
         "header-first": [head, ihdr, idat, file, end],
         "idat-late": [ihdr, head, file, idat, end],
         "idat-twice": [ihdr, head, idat, file, idat, end],
+        "between-idat": [ihdr, head, *cut_idat((b"teXt", b"")), file, end],
+        "palette-between-idat": [ihdr, head, *cut_idat((b"PLTE", bytes(3))), file, end],
+        "palette-late": [ihdr, head, idat, (b"PLTE", bytes(3)), file, end],
+        "palette-before-header": [ihdr, (b"PLTE", bytes(3)), head, idat, file, end],
+        "two-palettes": [ihdr, head, (b"PLTE", bytes(3)), (b"PLTE", bytes(3)), idat, file, end],
+        "long-palette": [ihdr, head, (b"PLTE", bytes(771)), idat, file, end],
+        "end-with-content": [ihdr, head, idat, file, (b"IEND", b"a")],
+        "no-file-end-with-content": [ihdr, head, idat, (b"IEND", b"a")],
         "no-idat": [ihdr, head, file, end],
         "no-end": [ihdr, head, idat, file],
         "unknown-critical": [ihdr, head, (b"ABCD", b""), idat, file, end],
@@ -198,6 +210,16 @@ def make_nonsense():
         "long-name": with_details({"name": "a" * 1025}),
         "number": with_details({"name": 1}),
         "long-details": with_details({"name": "a", "more": "b" * 16_384}),
+        "surrogate": with_details({"name": "a\ud800"}),
+        "levels": with_details({"name": "a", "more": nest(32)}),
+        "many-levels": with_details(b'{"name":"a","more":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
+        "byte-order-mark": with_details('\ufeff{"name":"a"}'.encode()),
+        "utf-16": with_details('{"name":"a"}'.encode("utf-16")),
+        "utf-32": with_details('{"name":"a"}'.encode("utf-32-be")),
+        "no-utf-8": with_details(b'{"name":"\xff"}'),
+        "no-number": with_details(b'{"name":"a","more":NaN}'),
+        "infinity": with_details(b'{"name":"a","more":-Infinity}'),
+        "list": with_details(b'["name"]'),
     }.items():
         pixels, _ = make_picture()
         ihdr, head, idat, _, end = reference.seal(FILE)
@@ -208,8 +230,18 @@ def make_nonsense():
 
 
 def with_details(details):
-    content = json.dumps(details).encode()
+    content = details if isinstance(details, bytes) else json.dumps(details).encode()
     return struct.pack("<I", len(content)) + content + b"file"
+
+
+def nest(levels):
+    return [nest(levels - 1)] if levels else 0
+
+
+def cut_idat(between):
+    """Cut the picture into two chunks, with another one between them."""
+    content = reference.seal(FILE)[2][1]
+    return [(b"IDAT", content[:20]), between, (b"IDAT", content[20:])]
 
 
 def reversed_names(header):
@@ -225,7 +257,8 @@ def cut_long():
 
 def opens(case, original, *, comment, shape=(6, 5, 1), chunks=None, **options):
     chunks = reference.seal(original, **options) if chunks is None else chunks
-    name = options.get("details", options).get("name", "a.jpg")
+    details = options.get("details", options)
+    name = "a.jpg" if isinstance(details, bytes) else details.get("name", "a.jpg")
     result = {
         "found": "original",
         "original": {"name": name, "length": len(original), "sha256": digest(original)},

@@ -17,6 +17,7 @@ const MAX_PIXELS = { photograph: 4194304, image: 1 << 26 };
 const SALT = 16;
 const START = 48; // salt and commitment
 const MAX_DETAILS = 16384;
+const MAX_LEVELS = 32;
 const PART = 4 << 20;
 
 /**
@@ -106,15 +107,22 @@ function readDetails(segment, use) {
     throw new NotSealed();
   }
   if (details?.constructor !== Object || !isName(details.name)) throw new NotSealed();
+  if (!hasLevels(details, MAX_LEVELS)) throw new NotSealed();
   use(segment.subarray(4 + length));
   return details;
+}
+
+/** Whether objects and lists are nested in no more than so many levels. */
+function hasLevels(value, levels) {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => hasLevels(inner, levels - 1));
 }
 
 function isName(name) {
   if (name === null) return true;
   if (typeof name !== "string") return false;
   const { length } = Array.from(name);
-  return length >= 1 && length <= 1024 && !/[/\0]/.test(name);
+  return length >= 1 && length <= 1024 && !/[/\0\p{Surrogate}]/u.test(name);
 }
 
 function verifyFile({ name, signature }, { pixels, salt, sha256: hash }, signer) {
