@@ -782,6 +782,37 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
         other._derive_from_key()
         return other
 
+    def imitate(self, key: SecretKey) -> Self:
+        """Make the same fitted encryptor as somebody without its keys would have it.
+
+        Attacks encrypt and decrypt with it, and games are played on it. Where images are sealed to
+        public keys, it has key pairs of its own; elsewhere it is `with_key`.
+
+        Parameters
+        ----------
+        key : SecretKey
+            The other key.
+
+        Returns
+        -------
+        encryptor
+            Fitted, of the same class, with no key in common.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ricsk import PixelEncryptor, SecretKey
+        >>> encryptor = PixelEncryptor(SecretKey.generate()).fit(np.zeros((1, 8, 8, 3), np.uint8))
+        >>> encryptor.imitate(SecretKey(bytes(32))).key_ == encryptor.key_
+        False
+        """
+        return self.with_key(key)
+
     def _derive_from_key(self) -> None:
         """Make what follows from the key and the fitted state."""
 

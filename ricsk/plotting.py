@@ -19,7 +19,7 @@ from torch import nn
 
 from ricsk._secrets import show_object
 from ricsk.base import BaseImageEncryptor
-from ricsk.exceptions import NotSealedError, WrongKeyWarning
+from ricsk.exceptions import NoPrivateKeyError, NotSealedError, WrongKeyWarning
 from ricsk.images import check_images
 from ricsk.keys import SecretKey
 
@@ -32,6 +32,7 @@ __all__ = ["plot_patch_embeddings", "plot_round_trip"]
 _COLUMNS = ("plain", "encrypted", "decrypted", "wrong key")
 _REFUSED = "refused"
 _NO_WAY_BACK = "no way back"
+_SEALS_ONLY = "by recipients"
 _GAP = 1
 
 
@@ -45,7 +46,8 @@ def plot_round_trip(
     """Show images plain, encrypted, decrypted, and decrypted with a wrong key, side by side.
 
     One row for each image, and four pictures in a row. Where an encryptor refuses the wrong key,
-    the last one reads "refused"; where it cannot decrypt at all, the last two read "no way back".
+    the last one reads "refused"; where it cannot decrypt at all, the last two read "no way back", and
+    where only others can, the third reads "by recipients".
 
     Parameters
     ----------
@@ -124,11 +126,14 @@ def _make_pictures(encryptor: Any, X: ArrayLike, wrong_key: SecretKey) -> list[t
     check_is_fitted(encryptor)
     C = encryptor.transform(X)
     if hasattr(encryptor, "inverse_transform"):
-        decrypted = _to_levels(encryptor, encryptor.inverse_transform(C))
+        try:
+            decrypted = _to_levels(encryptor, encryptor.inverse_transform(C))
+        except NoPrivateKeyError:
+            decrypted = [_SEALS_ONLY] * len(C)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", WrongKeyWarning)
-                wrong = _to_levels(encryptor, encryptor.with_key(wrong_key).inverse_transform(C))
+                wrong = _to_levels(encryptor, encryptor.imitate(wrong_key).inverse_transform(C))
         except NotSealedError:
             wrong = [_REFUSED] * len(C)
     else:

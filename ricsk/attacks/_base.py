@@ -266,7 +266,7 @@ class BaseAttack(Estimator):
         if encryptor is not None and self.adversary.oracle:
             used["encrypt"] = partial(encrypt_levels, encryptor)
         if isinstance(encryptor, KeyedEncryptor) and self.adversary.keys != "same":
-            used["rekey"] = encryptor.with_key
+            used["rekey"] = encryptor.imitate
         self._fit(**used)
 
     def _fit(self, *args: Any, **kwargs: Any) -> None:

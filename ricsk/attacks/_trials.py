@@ -113,7 +113,7 @@ class Challenger:
             Ciphertexts, as levels.
         """
         keyed = isinstance(self._encryptor, KeyedEncryptor)
-        encryptor = self._encryptor.with_key(key) if keyed else self._encryptor
+        encryptor = self._encryptor.imitate(key) if keyed else self._encryptor
         C = encryptor.transform(self._batch.form.restore(self._batch.pixels[np.asarray(which)]))
         ciphertexts = check_images(C, image_shape=encryptor.ciphertext_shape_)
         return encryptor.value_range_.to_uint8(ciphertexts.pixels)

@@ -21,6 +21,7 @@ from ricsk.audit._trials import Labelled, default_trials, find_disclosed, run_tr
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier
 from ricsk.encryptors.perceptual import PixelMapEncryptor
+from ricsk.exceptions import NoPrivateKeyError
 from ricsk.images import check_images, flattened_for, with_image_shape
 from ricsk.metrics import accuracy_drop, psnr
 from ricsk.private import PrivateClassifier
@@ -74,9 +75,10 @@ def compare(
         `jpeg_bytes`, of the ciphertext of an image as PNG and as JPEG of quality 85, and
         `plain_png_bytes` and `plain_jpeg_bytes`; `key_bits`, the binary logarithm of the number of
         different encryptions, which the 256 bits of a `SecretKey` limit, NaN where the encryptor
-        cannot say; `recoverable`: "exactly", a mean PSNR, or "no"; and `told_apart`: "yes" where a
-        `DistinguishingGame` or an `IdentificationAttack` with a quick budget does better than
-        guessing, "not found" where neither does, and "not tried" where neither can be run.
+        cannot say; `recoverable`: "exactly", a mean PSNR, "by recipients", where only others
+        have the private keys, or "no"; and `told_apart`: "yes" where a `DistinguishingGame` or an
+        `IdentificationAttack` with a quick budget does better than guessing, "not found" where
+        neither does, and "not tried" where neither can be run.
 
     Raises
     ------
@@ -167,7 +169,10 @@ def _measure_recovery(encryptor: Any, X: NDArray[Any], C: NDArray[Any]) -> tuple
     if not get_encryptor_tags(encryptor).recoverable:
         return np.nan, "no"
     start = time.perf_counter()
-    back = encryptor.inverse_transform(C)
+    try:
+        back = encryptor.inverse_transform(C)
+    except NoPrivateKeyError:
+        return np.nan, "by recipients"
     milliseconds = 1000 * (time.perf_counter() - start) / len(C)
     # At 8 bits: floating-point images are equal up to one rounding at best.
     pair = (_read_levels(encryptor, images, encryptor.image_shape_in_) for images in (X, back))

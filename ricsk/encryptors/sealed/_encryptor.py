@@ -327,6 +327,17 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
             return SecretKey.coerce(key)
         return None if key is None else PrivateKey.coerce(key)
 
+    def imitate(self, key: SecretKey) -> Self:
+        if not getattr(self, "recipients_", ()):
+            return super().imitate(key)
+        other = super().with_key(PrivateKey.generate(self.recipients_[0].kind))
+        strangers = [PrivateKey.generate(each.kind).public_key for each in self.recipients_[1:]]
+        other.recipients_ = check_recipients([other.key_.public_key, *strangers])
+        if self.signing_key_ is not None:
+            other.signing_key_ = SigningKey.generate()
+        other._derive_from_key()
+        return other
+
     def _fit_scheme(self, batch: ImageBatch, y: ArrayLike | None) -> None:
         super()._fit_scheme(batch, y)
         self._check_levels_survive(batch.pixels.dtype)

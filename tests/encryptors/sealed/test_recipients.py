@@ -15,12 +15,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from ricsk import PrivateKey, SealedEncryptor, SecretKey, unseal
+from ricsk.attacks import BruteForceAttack
+from ricsk.audit import audit, compare
 from ricsk.base import get_encryptor_tags
 from ricsk.datasets import load_digits
 from ricsk.encryptors import find_signers
 from ricsk.encryptors.sealed import _recipients
 from ricsk.exceptions import NoPrivateKeyError, NotSealedError, StateError, TooLargeError
 from ricsk.keys import SigningKey, allow_references
+from ricsk.plotting import plot_round_trip
 from tests.keys.leaks import forms
 
 SMALL, LABELS = load_digits(size=8)
@@ -284,3 +287,29 @@ def test_rekeying_from_a_key_to_recipients_and_on_and_back(sealing):
     for wrong in ({}, {"key": key, "recipients": [BOB.public_key]}):
         with pytest.raises(ValueError, match="key and recipients are given"):
             bob.rekey(to_bob, **wrong)
+
+
+def test_an_imitation_shares_no_key_and_seals_as_large(sealing, sealed):
+    signing = make(signing_key=CAMERA)
+    other = signing.imitate(SecretKey(bytes(32)))
+    ours = {private.public_key for private in (ALICE, BOB)}
+    assert len(other.recipients_) == len(ours)
+    assert not ours & {*other.recipients_}
+    assert other.signing_key_ != CAMERA
+    C = other.transform(flat(D))
+    np.testing.assert_array_equal(other.inverse_transform(C), flat(D))
+    for opener in (other, sealing.with_key(ALICE)):
+        with pytest.raises(NotSealedError):
+            opener.inverse_transform(sealed if opener is other else C)
+
+
+@pytest.mark.parametrize("key", [ALICE, None], ids=["opening", "sealing"])
+def test_what_takes_keys_of_its_own_takes_an_encryptor_with_recipients(key):
+    encryptor = make(key)
+    decrypted = [[], ["refused"]] if key else [["by recipients"], ["refused"]]
+    axes = plot_round_trip(encryptor, flat(D)[:1])
+    assert [[text.get_text() for text in ax.texts] for ax in axes[0, 2:]] == decrypted
+    X, y = flat(DIGITS[:60]), LABELS[:60]
+    assert not audit(encryptor, X, y, [BruteForceAttack(keys=2)], n_targets=20).schemes[0].refused
+    table = compare(encryptor, X, y)
+    assert table["recoverable"].tolist() == ["exactly" if key else "by recipients"]
