@@ -1,6 +1,7 @@
 import warnings
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn import get_config
 
 from ricsk.exceptions import SmallKeySpaceWarning
@@ -20,6 +21,17 @@ def _sklearn_is_left_as_it_was():
     before = get_config()
     yield
     assert get_config() == before
+
+
+@pytest.fixture
+def workers_end():
+    """End joblib's processes with the test.
+
+    It keeps them for the next one. Where they have grown by then, as by loading PyTorch, they take
+    that for a leak and end by themselves, and sometimes never do (loky 3.6, with psutil).
+    """
+    yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 @pytest.fixture(scope="module")

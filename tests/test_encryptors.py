@@ -252,7 +252,7 @@ def test_stands_in_pipelines_and_searches(encryptor):
     assert cross_val_score(pipeline, X, y, cv=3).shape == (3,)
     step = pipeline.steps[0][0]
     grid = {f"{step}__key": [KEY, SecretKey(bytes(32))]}
-    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
     assert search.predict(X).shape == (40,)
     assert bytes(range(32)).hex() not in str(search.cv_results_)
     shown = GridSearchCV(pipeline, {f"{step}__key": [bytes(range(32))]}, cv=2)

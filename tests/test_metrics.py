@@ -519,6 +519,7 @@ def test_transports_are_cloned_and_need_to_keep_the_shape(ric_pipeline, digits):
         AgreementAfter("jpeg")(ric_pipeline, digits[0][:10])
 
 
+@pytest.mark.usefixtures("workers_end")
 def test_a_search_by_what_ciphertexts_survive(digits, trained_on_plain):
     X, y = digits
     encryptor = RICEncryptor(KEY, trained_on_plain, image_shape=(16, 16))

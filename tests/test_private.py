@@ -264,6 +264,7 @@ def test_another_key_reads_nothing(fitted):
     assert np.mean(fitted.predict_encrypted(other.transform(X / 255)) == Y) < 0.5
 
 
+@pytest.mark.usefixtures("workers_end")
 def test_in_searches_and_cross_validation():
     private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), LogisticRegression(max_iter=2000))
     grid = {"encryptor__block_size": [1, 4], "classifier__C": [0.1]}

@@ -499,6 +499,7 @@ def test_an_edited_file_is_refused(etc, tmp_path):
         skops.io.load(target, trusted=trusted)
 
 
+@pytest.mark.usefixtures("workers_end")
 def test_what_one_has_stored_oneself_needs_no_word(saved, tmp_path):
     """Pickles are trusted with everything: joblib, its workers, caches and clones go on."""
     steps = [

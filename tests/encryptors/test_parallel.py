@@ -14,6 +14,8 @@ from ricsk.exceptions import TooLargeError
 from ricsk.images import check_images
 from tests.encryptors.test_sizes import CLASSIFIER, IMAGES, KEY, OTHER, make_image, same
 
+pytestmark = pytest.mark.usefixtures("workers_end")
+
 BATCH = np.stack([make_image(16, 16) for _ in range(5)])
 ENCRYPTORS = [
     SealedEncryptor(KEY, CLASSIFIER, kappa=0, bit_planes=5),

@@ -41,6 +41,7 @@ def read_all(folder):
     }
 
 
+@pytest.mark.usefixtures("workers_end")
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_every_file_comes_back_in_its_place(plain, tmp_path, n_jobs):
     sealed, back = tmp_path / "sealed", tmp_path / "back"
@@ -163,6 +164,7 @@ def test_a_destination_in_the_source_is_refused(plain, where):
         encrypt_folder(plain, plain.parent / "sealed")
 
 
+@pytest.mark.usefixtures("workers_end")
 def test_an_encryptor_goes_to_several_processes(tmp_path):
     X, y = load_digits(size=32)
     classifier = CNNClassifier(width=8, epochs=2, random_state=0).fit(X[:500], y[:500])
