@@ -35,7 +35,7 @@ from ricsk.images import (
     restore_order,
     validate_images,
 )
-from ricsk.keys import KeyedMixin, KeyParameter, SecretKey
+from ricsk.keys import KeyedMixin, KeyParameter, PrivateKey, SecretKey
 
 __all__ = [
     "BaseEncryptor",
@@ -743,13 +743,13 @@ class KeyedEncryptor(KeyedMixin, BaseImageEncryptor):
         """Make the key in use from what was given as one."""
         return SecretKey.coerce(key)
 
-    def with_key(self, key: SecretKey | bytes | str | PathLike[str]) -> Self:
+    def with_key(self, key: SecretKey | PrivateKey | bytes | str | PathLike[str]) -> Self:
         """Make the same fitted encryptor under another key.
 
         Parameters
         ----------
         key : SecretKey, bytes or path
-            The other key.
+            The other key. A `PrivateKey`, where images are sealed to public keys.
 
         Returns
         -------

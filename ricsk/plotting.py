@@ -46,8 +46,8 @@ def plot_round_trip(
     """Show images plain, encrypted, decrypted, and decrypted with a wrong key, side by side.
 
     One row for each image, and four pictures in a row. Where an encryptor refuses the wrong key,
-    the last one reads "refused"; where it cannot decrypt at all, the last two read "no way back", and
-    where only others can, the third reads "by recipients".
+    the last one reads "refused"; where it cannot decrypt at all, the last two read "no way back",
+    and where only others can, the third reads "by recipients".
 
     Parameters
     ----------

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 from ricsk._publish import load_on_use
 
 if TYPE_CHECKING:
-    from ricsk.files._ciphertexts import read_ciphertexts, read_header, write_ciphertexts
+    from ricsk.files._ciphertexts import (
+        encode_ciphertexts,
+        read_ciphertexts,
+        read_header,
+        write_ciphertexts,
+    )
     from ricsk.files._folder import FileResult, decrypt_folder, encrypt_folder, list_folder
+    from ricsk.files._frame import decrypt_frame, encrypt_frame
     from ricsk.files._header import CiphertextHeader
     from ricsk.files._open import OpenedPhotograph, open_photograph
     from ricsk.files._rekey import rekey_file, rekey_folder
@@ -20,7 +26,10 @@ __all__ = [
     "FileResult",
     "OpenedPhotograph",
     "decrypt_folder",
+    "decrypt_frame",
+    "encode_ciphertexts",
     "encrypt_folder",
+    "encrypt_frame",
     "list_folder",
     "open_photograph",
     "read_ciphertexts",
@@ -33,8 +42,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_ciphertexts": ("read_ciphertexts", "read_header", "write_ciphertexts"),
+    "_ciphertexts": ("encode_ciphertexts", "read_ciphertexts", "read_header", "write_ciphertexts"),
     "_folder": ("FileResult", "decrypt_folder", "encrypt_folder", "list_folder"),
+    "_frame": ("decrypt_frame", "encrypt_frame"),
     "_header": ("CiphertextHeader",),
     "_open": ("OpenedPhotograph", "open_photograph"),
     "_rekey": ("rekey_file", "rekey_folder"),

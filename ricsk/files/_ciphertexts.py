@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,7 @@ from ricsk.files._containers import (
 from ricsk.files._header import CiphertextHeader, describe_encryptor
 from ricsk.images import ImageForm, check_images, describe
 
-__all__ = ["read_ciphertexts", "read_header", "write_ciphertexts"]
+__all__ = ["encode_ciphertexts", "read_ciphertexts", "read_header", "write_ciphertexts"]
 
 PathLike = str | os.PathLike[str]
 Format = Literal["png", "webp", "jpeg"]
@@ -110,20 +111,64 @@ def write_ciphertexts(
     >>> paths[-1].name, bool((again == C).all())
     ('19.png', True)
     """
-    check_is_fitted(encryptor)
-    header = describe_encryptor(encryptor)
-    encode = _choose_encoder(encryptor, header.scheme, format, quality, subsampling)
-    levels = _read_levels(C, encryptor)
+    encode = _choose_encoder(encryptor, format, quality, subsampling)
+    levels = _read_levels(C, encryptor, "write_ciphertexts")
     targets = _name_files(Path(folder), names, len(levels), SUFFIXES[format])
-    written = header.to_bytes()
     for pixels, target in zip(levels, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, encode(pixels, written), overwrite=overwrite)
+        write_whole(target, encode(pixels), overwrite=overwrite)
     return targets
 
 
+def encode_ciphertexts(
+    C: ArrayLike,
+    encryptor: Any,
+    *,
+    format: Format = "png",
+    quality: int | None = None,
+    subsampling: Literal["4:2:0", "4:4:4"] | None = None,
+) -> list[bytes]:
+    """Make the contents of the files that `write_ciphertexts` writes, for tables and databases.
+
+    Parameters
+    ----------
+    C : array-like of shape (n_samples, ...)
+        What `transform` of the encryptor returned.
+    encryptor : encryptor
+        The fitted encryptor.
+    format, quality, subsampling
+        As for `write_ciphertexts`.
+
+    Returns
+    -------
+    list of bytes
+        What `read_ciphertexts` reads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As by `write_ciphertexts`.
+    sklearn.exceptions.NotFittedError
+        If the encryptor is not fitted.
+
+    Examples
+    --------
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> from ricsk.datasets import load_digits
+    >>> from ricsk.files import encode_ciphertexts, read_ciphertexts
+    >>> X, _ = load_digits(size=16)
+    >>> encryptor = PixelEncryptor(SecretKey.generate()).fit(X)
+    >>> C = encryptor.transform(X[:2])
+    >>> contents = encode_ciphertexts(C, encryptor)
+    >>> bool((read_ciphertexts(contents, encryptor) == C).all())
+    True
+    """
+    encode = _choose_encoder(encryptor, format, quality, subsampling)
+    return [encode(pixels) for pixels in _read_levels(C, encryptor, "encode_ciphertexts")]
+
+
 def read_ciphertexts(
-    source: PathLike | Sequence[PathLike], encryptor: Any | None = None
+    source: PathLike | bytes | Sequence[PathLike | bytes], encryptor: Any | None = None
 ) -> NDArray[Any]:
     """Read ciphertexts from files that `write_ciphertexts` or `seal_photograph` wrote.
 
@@ -132,8 +177,9 @@ def read_ciphertexts(
 
     Parameters
     ----------
-    source : path, or sequence of paths
-        Files; or a folder, whose files in these formats are read in the order of their names.
+    source : path, bytes, or sequence of them
+        Files, or what is in them; or a folder, whose files in these formats are read in the order
+        of their names.
     encryptor : encryptor, optional
         The fitted encryptor that made them, or one with the same settings and key. Without it, as
         in the cloud, pixels are read whatever they are ciphertexts of.
@@ -157,16 +203,16 @@ def read_ciphertexts(
         If a file has no header, or is damaged; is of another scheme, or of other settings than the
         encryptor's; or images differ in size.
     """
-    paths = _list_files(source)
+    files = _list_files(source)
     expected = None
     if encryptor is not None:
         check_is_fitted(encryptor)
         expected = CiphertextHeader.from_bytes(describe_encryptor(encryptor).to_bytes())
-    found = [_read_checked_header(path, expected, encryptor) for path in paths]
+    found = [_read_checked_header(file, expected, encryptor) for file in files]
     shape = None if encryptor is None else encryptor.ciphertext_shape_
     images = []
-    for path, (format, header) in zip(paths, found, strict=True):
-        images.append(_read_pixels(path, format, header, shape))
+    for file, (format, header) in zip(files, found, strict=True):
+        images.append(_read_pixels(file, format, header, shape))
         shape = shape or images[0].shape
     levels = np.stack(images)
     if encryptor is None:
@@ -176,13 +222,13 @@ def read_ciphertexts(
     return C.reshape(len(C), -1) if encryptor.flattens_ else C
 
 
-def read_header(path: PathLike) -> CiphertextHeader:
+def read_header(source: PathLike | bytes) -> CiphertextHeader:
     """Read what the file of a ciphertext says of itself. It takes no key, and decodes no pixel.
 
     Parameters
     ----------
-    path : path
-        Of a file that `write_ciphertexts` or `seal_photograph` wrote.
+    source : path or bytes
+        A file that `write_ciphertexts` or `seal_photograph` wrote, or what is in it.
 
     Returns
     -------
@@ -211,12 +257,12 @@ def read_header(path: PathLike) -> CiphertextHeader:
     >>> header.scheme, header.version, header.key_id
     ('photograph', 1, 'c01603b676738217')
     """
-    return _read_header(Path(path))[1]
+    return _read_header(source if isinstance(source, bytes) else Path(source))[1]
 
 
-def _read_header(path: Path) -> tuple[str, CiphertextHeader]:
+def _read_header(source: Path | bytes) -> tuple[str, CiphertextHeader]:
     try:
-        with path.open("rb") as file:
+        with _open(source) as file:
             found = find_header(file)
         if found is None:
             raise ValueError(
@@ -225,22 +271,30 @@ def _read_header(path: Path) -> tuple[str, CiphertextHeader]:
             )
         return found[0], CiphertextHeader.from_bytes(found[1])
     except (NewerFormatError, ValueError) as error:
-        raise type(error)(f"cannot read the ciphertext {str(path)!r}: {error}.") from None
+        raise type(error)(f"cannot read the ciphertext{_name(source)}: {error}.") from None
+
+
+def _open(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _name(source: Path | bytes) -> str:
+    return "" if isinstance(source, bytes) else f" {str(source)!r}"
 
 
 def _read_checked_header(
-    path: Path, expected: CiphertextHeader | None, encryptor: Any
+    source: Path | bytes, expected: CiphertextHeader | None, encryptor: Any
 ) -> tuple[str, CiphertextHeader]:
-    format, header = _read_header(path)
+    format, header = _read_header(source)
     if expected is None:
         return format, header
     try:
         header.check(expected.scheme, expected.version, getattr(encryptor, "key_", None))
     except (NewerFormatError, WrongKeyError, ValueError) as error:
-        raise type(error)(f"cannot open the ciphertext {str(path)!r}: {error}.") from None
+        raise type(error)(f"cannot open the ciphertext{_name(source)}: {error}.") from None
     for name, (theirs, ours) in _compare(header, expected).items():
         raise ValueError(
-            f"cannot open the ciphertext {str(path)!r}: it was made with {name}={theirs!r}, and "
+            f"cannot open the ciphertext{_name(source)}: it was made with {name}={theirs!r}, and "
             f"this encryptor has {name}={ours!r}. Use one that was fitted alike."
         )
     return format, header
@@ -255,17 +309,20 @@ def _compare(header: CiphertextHeader, expected: CiphertextHeader) -> dict[str, 
 
 
 def _read_pixels(
-    path: Path, format: str, header: CiphertextHeader, shape: tuple[int, int, int] | None
+    source: Path | bytes,
+    format: str,
+    header: CiphertextHeader,
+    shape: tuple[int, int, int] | None,
 ) -> NDArray[np.uint8]:
     size = None if shape is None else shape[:2]
-    pixels = read_image(path, formats=(FORMATS[format],), expected_size=size)
+    pixels = read_image(source, formats=(FORMATS[format],), expected_size=size)
     if format == "webp" and shape is not None:  # which has no grey
         pixels = pixels[..., : shape[2]]
     elif format == "webp" and header.image_shape is not None:
         pixels = pixels[..., : header.image_shape[2]]
     if shape is not None and pixels.shape != shape:
         raise ValueError(
-            f"the ciphertext {str(path)!r} is an image of {describe(_as_shape(pixels))}; expected "
+            f"the ciphertext{_name(source)} is an image of {describe(_as_shape(pixels))}; expected "
             f"{describe(shape)}. Read those of one shape together."
         )
     return pixels
@@ -276,19 +333,24 @@ def _as_shape(pixels: NDArray[np.uint8]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _list_files(source: PathLike | Sequence[PathLike]) -> list[Path]:
-    if not isinstance(source, str | os.PathLike):
-        paths = [Path(path) for path in source]
+def _list_files(
+    source: PathLike | bytes | Sequence[PathLike | bytes],
+) -> Sequence[Path | bytes]:
+    files: Sequence[Path | bytes]
+    if isinstance(source, bytes):
+        files = [source]
+    elif not isinstance(source, str | os.PathLike):
+        files = [file if isinstance(file, bytes) else Path(file) for file in source]
     elif Path(source).is_dir():
-        paths = sorted(path for path in Path(source).iterdir() if path.suffix in SUFFIXES.values())
+        files = sorted(path for path in Path(source).iterdir() if path.suffix in SUFFIXES.values())
     else:
-        paths = [Path(source)]
-    if not paths:
+        files = [Path(source)]
+    if not files:
         raise ValueError(
             "there are no ciphertexts to read: expected files that end in "
             f"{', '.join(SUFFIXES.values())}."
         )
-    return paths
+    return files
 
 
 def _name_files(folder: Path, names: Sequence[str] | None, n: int, suffix: str) -> list[Path]:
@@ -311,9 +373,9 @@ def _name_files(folder: Path, names: Sequence[str] | None, n: int, suffix: str) 
     return [folder / f"{name}{suffix}" for name in names]
 
 
-def _read_levels(C: ArrayLike, encryptor: Any) -> NDArray[np.uint8]:
+def _read_levels(C: ArrayLike, encryptor: Any, caller: str) -> NDArray[np.uint8]:
     shape = encryptor.ciphertext_shape_
-    batch = check_images(C, image_shape=shape, caller="write_ciphertexts")
+    batch = check_images(C, image_shape=shape, caller=caller)
     if batch.shape != shape:
         raise ValueError(
             f"C holds images of {describe(batch.shape)}, but ciphertexts of this encryptor have "
@@ -329,14 +391,18 @@ def _read_levels(C: ArrayLike, encryptor: Any) -> NDArray[np.uint8]:
 
 
 def _choose_encoder(
-    encryptor: Any, scheme: str, format: str, quality: int | None, subsampling: str | None
-) -> Callable[[NDArray[np.uint8], bytes], bytes]:
+    encryptor: Any, format: str, quality: int | None, subsampling: str | None
+) -> Callable[[NDArray[np.uint8]], bytes]:
+    check_is_fitted(encryptor)
+    described = describe_encryptor(encryptor)
+    scheme, header = described.scheme, described.to_bytes()
     if format not in SUFFIXES:
         raise ValueError(f"format={format!r}; expected one of {', '.join(map(repr, SUFFIXES))}.")
     if format != "jpeg":
         if quality is not None or subsampling is not None:
             raise ValueError(f"{format} has neither quality nor subsampling; leave them out.")
-        return encode_png if format == "png" else encode_webp
+        encode = encode_png if format == "png" else encode_webp
+        return lambda pixels: encode(pixels, header)
     if scheme != "etc":
         raise ValueError(
             f"ciphertexts of the scheme {scheme!r} do not bear JPEG, which changes pixels. Take "
@@ -354,4 +420,4 @@ def _choose_encoder(
             f"the blocks of this encryptor have sides of {side} pixels, and JPEG codes units of "
             f"{unit}: it would mix blocks. Take blocks that are multiples of {unit}, or PNG."
         )
-    return lambda pixels, header: encode_jpeg(pixels, header, quality, subsampling)
+    return lambda pixels: encode_jpeg(pixels, header, quality, subsampling)

@@ -285,8 +285,10 @@ class PhotographReader:
             while self._name != b"IDAT":
                 if self._name == HEADER and header is None and len(picture) == 2:
                     header = self._read_up_to(MAX_HEADER_BYTES)
+                    self._advance()
                     CiphertextHeader.from_bytes(header).check(SCHEME, self._version, key)
-                elif self._name == b"PLTE" and len(picture) == 2:
+                    continue
+                if self._name == b"PLTE" and len(picture) == 2:
                     picture.append(pack_chunk(self._name, self._read_up_to(_MAX_PALETTE_BYTES)))
                 else:
                     self._pass_over()
@@ -387,7 +389,7 @@ def _read_json(content: bytes) -> Any:
     return value
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_constant(_: str) -> None:
     raise NotSealedError(REFUSED)
 
 

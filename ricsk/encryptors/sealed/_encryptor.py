@@ -330,9 +330,10 @@ class SealedEncryptor(KeyedEncryptor, GuidedEncryptor):
     def imitate(self, key: SecretKey) -> Self:
         if not getattr(self, "recipients_", ()):
             return super().imitate(key)
-        other = super().with_key(PrivateKey.generate(self.recipients_[0].kind))
-        strangers = [PrivateKey.generate(each.kind).public_key for each in self.recipients_[1:]]
-        other.recipients_ = check_recipients([other.key_.public_key, *strangers])
+        kinds: list[Any] = [each.kind for each in self.recipients_]
+        strangers = [PrivateKey.generate(kind) for kind in kinds]
+        other = super().with_key(strangers[0])
+        other.recipients_ = check_recipients([each.public_key for each in strangers])
         if self.signing_key_ is not None:
             other.signing_key_ = SigningKey.generate()
         other._derive_from_key()
