@@ -87,7 +87,7 @@ class BinaryNetworkClassifier(TorchClassifier):
         threshold: float = 0.25,
         epochs: int = 30,
         batch_size: int = 64,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.03,
         weight_decay: float = 0.0,
         augmentation: Recipe | None = None,
         optimizer: str = "adamw",

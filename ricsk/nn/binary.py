@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class BinaryNetwork(ImageNetwork):
     >>> from ricsk.nn import BinaryNetwork
     >>> network = BinaryNetwork((8, 8, 1), 10, hidden=(16,)).eval()
     >>> network.forward_features(torch.rand(2, 1, 8, 8)).abs().unique()
-    tensor([1.], grad_fn=...)
+    tensor([1.])
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class BinaryNetwork(ImageNetwork):
         super().__init__(sizes[-1], n_classes)
         self.threshold = threshold
         self.layers = nn.ModuleList(_Layer(n_in, n_out) for n_in, n_out in pairwise(sizes))
-        self.head = _Layer(sizes[-1], n_classes)
+        self.head = _Layer(sizes[-1], n_classes)  # type: ignore[assignment]
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Compute the signs of the last hidden layer.
@@ -113,9 +113,9 @@ class BinaryNetwork(ImageNetwork):
         -------
         Tensor of shape (n, n_neurons)
         """
-        # So much more than the threshold that a level which is equal to it is black in any precision.
+        # A level that is equal to the threshold is black, in any precision.
         x = _sign((x - (2 * self.threshold - 1 + _ROUNDING)).flatten(1))
-        for layer in self.layers:
+        for layer in cast("list[_Layer]", self.layers):
             x = _sign(layer(x) if self.training else layer.compare(x))
         return x
 
@@ -130,9 +130,10 @@ class BinaryNetwork(ImageNetwork):
             What gives the logits.
         """
         with torch.no_grad():
-            folded = [BinaryLayer(*layer.fold()) for layer in self.layers]
-            scale, shift = self.head.get_scale()
-            return folded, BinaryScores(_sign(self.head.weight).to(torch.int8), scale, shift)
+            layers, last = cast("list[_Layer]", self.layers), cast("_Layer", self.head)
+            folded = [BinaryLayer(*layer.fold()) for layer in layers]
+            weights = _sign(last.weight).to(torch.int8)
+            return folded, BinaryScores(weights, *last.get_scale())
 
 
 class _Layer(nn.Module):

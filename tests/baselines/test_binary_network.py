@@ -38,7 +38,7 @@ def test_whole_numbers_decide(fitted):
 
 
 def test_folding_is_batch_normalization_and_sign():
-    """Compare with PyTorch's own layers, in double precision, where normalization may flip signs."""
+    """Compare with PyTorch's own layers, in double precision; normalization may flip signs."""
     torch.manual_seed(0)
     network = BinaryNetwork((5, 5, 1), 3, hidden=(40,)).eval()
     norm = network.layers[0].norm
