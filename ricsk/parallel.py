@@ -1,6 +1,6 @@
 """Work dealt out to other processes and machines, by the backends of joblib.
 
-`transform`, `inverse_transform`, folders and frames run wherever ``joblib.parallel_config`` says: in
+`transform`, `inverse_transform`, folders and frames run where ``joblib.parallel_config`` says: in
 processes of this machine, by default, or on a cluster of Dask or Ray. What they share is sent to
 each worker once, and keys stay where they are: other machines get the paths of their files.
 """
