@@ -40,7 +40,7 @@ for _command in (keygen, encrypt, decrypt, classify, rekey, inspect, audit, serv
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command, and end the process with one of the codes of `ExitCode`.
+    """Run the command, and end the process with one of the codes of ``ExitCode``.
 
     Parameters
     ----------
