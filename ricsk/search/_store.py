@@ -26,6 +26,17 @@ file BLOB NOT NULL)
 _VECTOR = np.dtype("<f4")
 # SQLite takes so many values in a statement, at the least.
 _MAX_VALUES = 500
+# Primary codes of errors that say nothing of what is in the file.
+_UNUSABLE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 
 class Store:
@@ -158,10 +169,10 @@ class Store:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            reason = "another process has it open" if "locked" in str(error) else str(error)
-            raise OSError(f"{self._name} cannot be used: {reason}.") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # also of SQLite's own words
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNUSABLE:
+                reason = "another process has it open" if "locked" in str(error) else str(error)
+                raise OSError(f"{self._name} cannot be used: {reason}.") from error
             raise ValueError(
                 f"{self._name} is not an index of images, or damaged: {error}."
             ) from error

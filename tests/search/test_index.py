@@ -250,7 +250,8 @@ def change(path, statement, *values):
         ("UPDATE image SET id='a' WHERE key=1", ValueError, "damaged"),
         ("UPDATE image SET file='text'", ValueError, "damaged"),
         ("UPDATE image SET file=x'00'", ValueError, "cannot read the image"),
-        ("DROP TABLE image", OSError, "no such table"),
+        ("DROP TABLE image", ValueError, "no such table"),
+        ("UPDATE image SET id=CAST(x'ff' AS TEXT) WHERE key=1", ValueError, "damaged"),
     ],
 )
 def test_a_file_is_not_trusted(tmp_path, statement, error, words):
