@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from ricsk.files._open import OpenedPhotograph, open_photograph
     from ricsk.files._rekey import rekey_file, rekey_folder
     from ricsk.files._seal import read_photograph, seal_photograph
+    from ricsk.files._survives import Survival, survives
 
 __all__ = [
     "CiphertextHeader",
     "FileResult",
     "OpenedPhotograph",
+    "Survival",
     "decrypt_folder",
     "decrypt_frame",
     "encode_ciphertexts",
@@ -38,6 +40,7 @@ __all__ = [
     "rekey_file",
     "rekey_folder",
     "seal_photograph",
+    "survives",
     "write_ciphertexts",
 ]
 
@@ -49,6 +52,7 @@ _HOMES = {
     "_open": ("OpenedPhotograph", "open_photograph"),
     "_rekey": ("rekey_file", "rekey_folder"),
     "_seal": ("read_photograph", "seal_photograph"),
+    "_survives": ("Survival", "survives"),
 }
 
 __getattr__, __dir__ = load_on_use(globals(), _HOMES)

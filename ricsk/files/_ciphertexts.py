@@ -24,7 +24,8 @@ from ricsk.files._containers import (
     find_header,
 )
 from ricsk.files._header import CiphertextHeader, describe_encryptor
-from ricsk.images import ImageForm, check_images, describe
+from ricsk.files._seal import restore_images
+from ricsk.images import check_images, describe
 
 __all__ = ["encode_ciphertexts", "read_ciphertexts", "read_header", "write_ciphertexts"]
 
@@ -217,9 +218,7 @@ def read_ciphertexts(
     levels = np.stack(images)
     if encryptor is None:
         return levels
-    form = ImageForm(encryptor.input_ndim_, np.dtype(encryptor.input_dtype_))
-    C = form.restore(encryptor.value_range_.from_uint8(levels, form.dtype))
-    return C.reshape(len(C), -1) if encryptor.flattens_ else C
+    return restore_images(levels, encryptor, flat=encryptor.flattens_)
 
 
 def read_header(source: PathLike | bytes) -> CiphertextHeader:

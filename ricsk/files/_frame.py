@@ -15,6 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.utils.validation import check_is_fitted
 
 from ricsk._callers import find_caller
 from ricsk._secrets import show_object
@@ -100,6 +101,8 @@ def encrypt_frame(
         If there is no such column.
     ValueError, TypeError
         If there is not one of encryptor, key and recipients.
+    sklearn.exceptions.NotFittedError
+        If the encryptor is not fitted.
     RicskError, ValueError
         Of an image that cannot be encrypted; the message begins with its row.
 
@@ -124,7 +127,7 @@ def encrypt_frame(
     """
     if sum(given is not None for given in (encryptor, key, recipients)) != 1:
         raise ValueError("give a fitted encryptor, key=... or recipients=..., one of them.")
-    if encryptor is not None and describe_encryptor(encryptor).scheme != "sealed":
+    if encryptor is not None and _find_scheme(encryptor) != "sealed":
         work: Work = partial(_encrypt_pixels, encryptor=encryptor)
     else:
         secret = None if key is None else SecretKey.coerce(key)
@@ -171,7 +174,10 @@ def decrypt_frame(
     KeyError
         If there is no such column.
     ValueError, TypeError
-        If there is not either an encryptor or a key.
+        If there is not either an encryptor or a key; or the encryptor seals for recipients, whose
+        private keys alone open.
+    sklearn.exceptions.NotFittedError
+        If the encryptor is not fitted.
     RicskError, ValueError
         Of an image that cannot be decrypted; the message begins with its row.
 
@@ -181,8 +187,13 @@ def decrypt_frame(
     """
     if (encryptor is None) == (key is None):
         raise ValueError("give a fitted encryptor or key=..., one of them.")
-    if encryptor is not None and describe_encryptor(encryptor).scheme != "sealed":
+    if encryptor is not None and _find_scheme(encryptor) != "sealed":
         work: Work = partial(_decrypt_pixels, encryptor=encryptor)
+    elif encryptor is not None and encryptor.recipients_:
+        raise ValueError(
+            "the encryptor seals for recipients, and opens nothing. Give key=..., a private key of "
+            "one of them."
+        )
     else:
         opening = coerce_opening_key(key if encryptor is None else encryptor.key_)
         work = partial(_open, key=opening)
@@ -190,6 +201,11 @@ def decrypt_frame(
 
 
 Work = Callable[[Place], _Found]
+
+
+def _find_scheme(encryptor: Any) -> str:
+    check_is_fitted(encryptor)
+    return describe_encryptor(encryptor).scheme
 
 
 def _replace(
@@ -263,7 +279,8 @@ def _as_source(cell: Any) -> Place:
         return io.BytesIO(cell)
     if isinstance(cell, Image.Image):
         content = io.BytesIO()
-        cell.save(content, "PNG" if cell.mode in _IN_PNG else "TIFF")
+        # With how it is to be turned; neither format stores that unless it is told.
+        cell.save(content, "PNG" if cell.mode in _IN_PNG else "TIFF", exif=cell.getexif())
         content.seek(0)
         return content
     raise TypeError(

@@ -22,7 +22,7 @@ from ricsk.keys import PublicKey, SecretKey, SigningKey
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
 
-__all__ = ["read_photograph", "seal_photograph"]
+__all__ = ["read_photograph", "restore_images", "seal_photograph"]
 
 # Without a classifier, the picture is as large as a thumbnail needs, and costs 12 kB.
 _NOISE_SIZE = (64, 64)
@@ -171,8 +171,31 @@ def read_photograph(
             "(height, width, 1) or (height, width, 3), and uint8."
         )
     resized = fit_to_shape(pixels, encryptor.image_shape_in_)
+    return restore_images(resized[np.newaxis], encryptor)
+
+
+def restore_images(
+    levels: NDArray[np.uint8], encryptor: Any, *, flat: bool = False
+) -> NDArray[Any]:
+    """Bring pixels into the form of the images that an encryptor was fitted on.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_samples, height, width, channels), uint8
+        Of images, or of ciphertexts.
+    encryptor : encryptor
+        Fitted.
+    flat : bool, default=False
+        Whether to make rows of them, as encryptors with ``flatten=True`` do of ciphertexts.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, ...)
+        Of the dtype, range of values and number of dimensions of the images of `fit`.
+    """
     form = ImageForm(encryptor.input_ndim_, np.dtype(encryptor.input_dtype_))
-    return form.restore(encryptor.value_range_.from_uint8(resized[np.newaxis], form.dtype))
+    images = form.restore(encryptor.value_range_.from_uint8(levels, form.dtype))
+    return images.reshape(len(images), -1) if flat else images
 
 
 def _seal_for_classifier(

@@ -10,13 +10,35 @@ from ricsk.metrics._scorers import (
     prediction_agreement,
     recovery_psnr,
 )
+from ricsk.metrics._services import (
+    ByteLimit,
+    FileTransport,
+    LeastSide,
+    StripChunks,
+    StripMetadata,
+    Transcode,
+)
 from ricsk.metrics._similarity import correlation, psnr, ssim
-from ricsk.metrics._transport import AgreementAfter, cast_to_bfloat16, resize_and_back
+from ricsk.metrics._transport import (
+    AgreementAfter,
+    carry_images,
+    cast_to_bfloat16,
+    convert_colours,
+    resize_and_back,
+)
 
 __all__ = [
     "AgreementAfter",
+    "ByteLimit",
+    "FileTransport",
+    "LeastSide",
+    "StripChunks",
+    "StripMetadata",
+    "Transcode",
     "accuracy_drop",
+    "carry_images",
     "cast_to_bfloat16",
+    "convert_colours",
     "correlation",
     "encryption_scores",
     "least_margin",

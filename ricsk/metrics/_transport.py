@@ -1,20 +1,30 @@
-"""Agreement of predictions after ciphertexts went through something that changes them a little."""
+"""What arrives of ciphertexts that went through something, and whether it is read as before."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from sklearn.base import clone
 
 from ricsk._secrets import show_object
+from ricsk.codecs import fit_to_shape, read_image
 from ricsk.metrics._scorers import score_agreement, split_estimator
+from ricsk.metrics._services import FileTransport
 
-__all__ = ["AgreementAfter", "cast_to_bfloat16", "resize_and_back"]
+__all__ = [
+    "AgreementAfter",
+    "carry_images",
+    "cast_to_bfloat16",
+    "convert_colours",
+    "resize_and_back",
+]
 
 
 @dataclass(frozen=True)
@@ -27,10 +37,12 @@ class AgreementAfter:
 
     Parameters
     ----------
-    transport : callable or transformer
-        What they go through: from images on [0, 1], (n_samples, height, width, channels) and
-        float32, to images of the same shape. `cast_to_bfloat16` and `resize_and_back` are two. Or a
-        transformer, such as `ricsk.JPEGCodec`, which is cloned and fitted to them.
+    transport : callable, transformer or FileTransport
+        What they go through, as for `carry_images`.
+
+    See Also
+    --------
+    ricsk.files.survives : What is left of files, for who has the key too.
 
     Examples
     --------
@@ -93,30 +105,95 @@ class AgreementAfter:
         if C.dtype.kind != "f":
             low, high = 0.0, 255.0
         images = ((C - low) / (high - low)).reshape(len(C), *encryptor.ciphertext_shape_)
-        arrived = np.asarray(self._find_function()(images.astype(np.float32)))
-        if arrived.shape != images.shape:
-            raise ValueError(
-                f"transport returned an array of shape {arrived.shape} for images of shape "
-                f"{images.shape}; expected the same shape. Bring them back to their size."
-            )
+        arrived = carry_images(images.astype(np.float32), self.transport)
         values = low + (high - low) * arrived.astype(np.float64)
         if C.dtype.kind != "f":
             values = np.rint(values.clip(0, 255))
         return score_agreement(parts, values.reshape(C.shape).astype(C.dtype))
 
-    def _find_function(self) -> Callable[[NDArray[np.float32]], Any]:
-        transport = self.transport
-        if hasattr(transport, "fit_transform"):
-            copied = clone(transport)
-            if "value_range" in copied.get_params(deep=False):
-                copied.set_params(value_range=(0, 1))
-            return copied.fit_transform
-        if callable(transport):
-            return transport
-        raise TypeError(
-            f"transport={show_object(transport)} is neither callable nor a transformer. Give a "
-            "function of images on [0, 1], or for example JPEGCodec(quality=90)."
+
+def carry_images(images: NDArray[np.float32], transport: Any) -> NDArray[np.floating]:
+    """Send images through a transport, and return what arrives.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_samples, height, width, channels), float32
+        On [0, 1].
+    transport : callable, transformer or FileTransport
+        A function from such images to images of the same shape, such as `cast_to_bfloat16`,
+        `resize_and_back` and `convert_colours`; a transformer, such as `ricsk.JPEGCodec`, which is
+        cloned and fitted to them; or what a service does to files, such as `Transcode`, for which
+        images are stored as PNG files of 8 bits, and what arrives is brought back to their shape.
+
+    Returns
+    -------
+    ndarray of float
+        Of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the transport changes the shape of images, or refuses one.
+    TypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import JPEGCodec
+    >>> from ricsk.metrics import Transcode, carry_images
+    >>> images = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
+    >>> bool(np.abs(carry_images(images, Transcode("png")) - images).max() < 0.002)
+    True
+    >>> bool(np.abs(carry_images(images, JPEGCodec(quality=90)) - images).max() > 0.1)
+    True
+    """
+    arrived = np.asarray(_find_function(transport)(images))
+    if arrived.shape != images.shape:
+        raise ValueError(
+            f"transport returned an array of shape {arrived.shape} for images of shape "
+            f"{images.shape}; expected the same shape. Bring them back to their size."
         )
+    return arrived
+
+
+def _find_function(transport: Any) -> Callable[[NDArray[np.float32]], Any]:
+    if isinstance(transport, FileTransport):
+        return lambda images: _carry_as_files(images, transport)
+    if hasattr(transport, "fit_transform"):
+        copied = clone(transport)
+        if "value_range" in copied.get_params(deep=False):
+            copied.set_params(value_range=(0, 1))
+        return copied.fit_transform
+    if callable(transport):
+        return transport
+    raise TypeError(
+        f"transport={show_object(transport)} is neither callable nor a transformer nor a "
+        "FileTransport. Give a function of images on [0, 1], or for example JPEGCodec(quality=90)."
+    )
+
+
+def _carry_as_files(images: NDArray[np.float32], transport: FileTransport) -> NDArray[np.float32]:
+    arrived = []
+    for i, pixels in enumerate(_to_levels(images)):
+        file = io.BytesIO()
+        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+        carried = transport.carry(file.getvalue())
+        if carried is None:
+            raise ValueError(
+                f"{transport!r} refuses image {i}, of {len(file.getvalue()):,} bytes, so no "
+                "classifier reads it. Send images that it takes."
+            )
+        arrived.append(fit_to_shape(read_image(carried), pixels.shape))
+    return _from_levels(np.stack(arrived))
+
+
+def _to_levels(images: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.rint(images * 255).clip(0, 255).astype(np.uint8)
+
+
+def _from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return (levels / 255).astype(np.float32)
 
 
 def cast_to_bfloat16(X: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -171,3 +248,38 @@ def resize_and_back(X: NDArray[np.floating], scale: float = 0.5) -> NDArray[np.f
             images, size, mode="bilinear", align_corners=False, antialias=True
         )
     return images.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def convert_colours(
+    X: NDArray[np.floating], to: Literal["YCbCr", "P", "L"] = "YCbCr"
+) -> NDArray[np.float32]:
+    """Convert images to other colours with 8 bits, and back to those that they had.
+
+    Parameters
+    ----------
+    X : ndarray of float, shape (n_samples, height, width, 1 or 3)
+        Images, on [0, 1].
+    to : {"YCbCr", "P", "L"}, default="YCbCr"
+        Pillow's mode in between: the luma and chroma of JPEG at full size, a palette of 256
+        colours, or grey.
+
+    Returns
+    -------
+    ndarray of float32
+        Of the same shape. Grey images are as they were.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> red = np.zeros((1, 2, 2, 3))
+    >>> red[..., 0] = 1
+    >>> (convert_colours(red, "L")[0, 0, 0] * 255).round().tolist()
+    [76.0, 76.0, 76.0]
+    """
+    if to not in ("YCbCr", "P", "L"):
+        raise ValueError(f"to={to!r}; expected 'YCbCr', 'P' or 'L'.")
+    levels = _to_levels(np.asarray(X))
+    if levels.shape[3] == 3:
+        converted = [Image.fromarray(pixels).convert(to).convert("RGB") for pixels in levels]
+        levels = np.stack([np.asarray(image) for image in converted])
+    return _from_levels(levels)

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
@@ -89,6 +90,28 @@ def test_pillow_images_come_back_with_every_pixel(mode):
     opened = Image.open(io.BytesIO(back["image"][0]))
     assert opened.mode == mode
     np.testing.assert_array_equal(opened, image)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_a_pillow_image_that_is_to_be_turned_stays_so(mode):
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # the orientation
+    Image.fromarray(PIXELS).convert(mode).save(content, "JPEG", exif=exif)
+    df = pd.DataFrame({"image": [Image.open(content)]})
+    back = decrypt_frame(encrypt_frame(df, "image", key=KEY), "image", key=KEY)["image"][0]
+    assert read_image(back).shape == (30, 20, 3)
+
+
+def test_an_encryptor_that_opens_nothing_or_is_not_fitted_is_refused(df):
+    for use in (encrypt_frame, decrypt_frame):
+        with pytest.raises(NotFittedError):
+            use(df, 5, EtCEncryptor(KEY))
+    classifier = FrozenEstimator(LogisticRegression().fit([[0.0] * 1024, [1.0] * 1024], [0, 1]))
+    public = PrivateKey.generate().public_key
+    encryptor = SealedEncryptor(None, classifier, kappa=0, recipients=[public])
+    encryptor.fit(np.full((2, 1024), 0.5))
+    with pytest.raises(ValueError, match="seals for recipients, and opens nothing"):
+        decrypt_frame(df, 5, encryptor)
 
 
 def test_for_recipients(df):

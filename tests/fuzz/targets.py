@@ -20,6 +20,7 @@ from ricsk.exceptions import WrongKeyWarning
 from ricsk.files import open_photograph, read_ciphertexts, read_header
 from ricsk.keys import PrivateKey, PublicKey, SigningKey, VerifyingKey
 from ricsk.search import ImageIndex
+from tests.files.reference import join_chunks
 from tests.fuzz import corpus, forgeries
 from tests.fuzz.corpus import KEY
 from tests.fuzz.mutations import (
@@ -29,6 +30,7 @@ from tests.fuzz.mutations import (
     mutate_pixels,
     mutate_zip,
     replace_pixels,
+    split_png,
 )
 from tests.fuzz.target import Target
 from tests.search.readers import Reader
@@ -45,9 +47,16 @@ def read_sealed(key, data):
 
 
 def open_file(key, data):
-    """Open a photograph; the thumbnail alone is what it has to give without its original."""
     opened = open_photograph(io.BytesIO(data), key)
-    return (opened.data, opened.name) if opened.found == "original" else None
+    original = (opened.data, opened.name) if opened.found == "original" else None
+    return original, describe(opened.thumbnail)
+
+
+def list_photographs(key):
+    """List photographs, and what is left of them without their originals: it opens, too."""
+    files = corpus.list_cases("photograph", key.reveal())
+    left = [[chunk for chunk in split_png(file) if chunk[0] != b"riCS"] for file in files]
+    return [*files, *map(join_chunks, left)]
 
 
 def mutate_message(data, other, chance):
@@ -158,7 +167,7 @@ TARGETS = [
     Target(
         "sealed photographs",
         partial(open_file, KEY),
-        partial(corpus.list_cases, "photograph", KEY.reveal()),
+        partial(list_photographs, KEY),
         PNG,
         forgeries.forge_photograph,
         authentic=True,
@@ -166,7 +175,7 @@ TARGETS = [
     Target(
         "sealed photographs for recipients",
         partial(open_file, PRIVATE_PHOTOGRAPHS),
-        partial(corpus.list_cases, "photograph", PRIVATE_PHOTOGRAPHS.reveal()),
+        partial(list_photographs, PRIVATE_PHOTOGRAPHS),
         PNG,
         authentic=True,
     ),
