@@ -8,7 +8,7 @@ DATA ?= digits
 # Threads that wait without spinning: on a busy machine, several times faster.
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint docs viewer clean
+.PHONY: demo test long lint docs viewer clean
 
 demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a picture in demo-output/
 	$(BIN)/python examples/demo.py --data $(DATA)
@@ -16,6 +16,9 @@ demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a pic
 
 test: lint  ## everything a change must pass
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+long: $(VENV)/dev.stamp  ## the tests that `make test` leaves out: every example of the gallery
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m long
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

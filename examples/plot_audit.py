@@ -26,9 +26,9 @@ from ricsk.attacks import (
 from ricsk.audit import audit
 from ricsk.datasets import make_street_numbers
 
-X, y = make_street_numbers(1000, random_state=0)
-classifier = FrozenEstimator(CNNClassifier(width=8, epochs=2, random_state=0).fit(X[:600], y[:600]))
-X, y = X[600:], y[600:]
+X, y = make_street_numbers(700, random_state=0)
+classifier = FrozenEstimator(CNNClassifier(width=8, epochs=2, random_state=0).fit(X[:400], y[:400]))
+X, y = X[400:], y[400:]
 key = SecretKey.generate()
 schemes = {"EtC": EtCEncryptor(key, block_size=4), "sealed": SealedEncryptor(key, classifier)}
 

@@ -88,6 +88,7 @@ _ROOMS = (
     "metrics",
     "nae",
     "nn",
+    "parallel",
     "pixelmap",
     "plotting",
     "search",

@@ -92,7 +92,7 @@ class KeyFileNotFoundError(KeyFileError, FileNotFoundError):
 
 
 class KeyReferenceError(RicskError, ValueError):
-    """A stored estimator refers to a key that was not handed over for it."""
+    """A key that is referred to was not handed over, or one would have to travel."""
 
 
 class ModelChangedError(RicskError, ValueError):

@@ -23,9 +23,9 @@ def _sklearn_is_left_as_it_was():
     assert get_config() == before
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def workers_end():
-    """End joblib's processes with the test.
+    """End joblib's processes with the tests of one file.
 
     It keeps them for the next one. Where they have grown by then, as by loading PyTorch, they take
     that for a leak and end by themselves, and sometimes never do (loky 3.6, with psutil).

@@ -41,6 +41,7 @@ from ricsk.attacks import (
     SIAGANAttack,
 )
 from ricsk.baselines import (
+    BinaryNetworkClassifier,
     CloakEncryptor,
     InstaHideClassifier,
     InstaHideEncryptor,
@@ -110,6 +111,7 @@ CLASSIFIERS = [
     ConvMixerClassifier(
         dim=8, depth=1, kernel_size=3, patch_size=1, epochs=8, batch_size=32, learning_rate=0.05
     ),
+    BinaryNetworkClassifier((8,), epochs=2),
     ViTClassifier(
         dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
     ),
@@ -129,10 +131,8 @@ CLASSIFIERS = [
     ),
     InstaHideClassifier(
         InstaHideEncryptor(KEY, k=2),
-        CNNClassifier(
-            width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
-        ),
-        test_encodings=3,
+        CNNClassifier(width=8, depth=1, epochs=1, random_state=0),
+        test_encodings=2,
     ),
 ]
 

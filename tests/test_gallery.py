@@ -23,6 +23,7 @@ def _pictures_are_drawn_and_not_shown(monkeypatch):
     pyplot.close("all")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
 def test_example_runs_and_draws(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -181,17 +181,17 @@ def brute_force_bound(
     >>> from ricsk import SecretKey
     >>> from ricsk.attacks import brute_force_bound
     >>> from ricsk.encryptors import PublishedRICEncryptor
-    >>> X, y = load_digits(return_X_y=True)
-    >>> X = X[:150] / 16
-    >>> classifier = LogisticRegression(max_iter=1000).fit(X, y[:150])
+    >>> X, y = load_digits(n_class=2, return_X_y=True)
+    >>> X = X / 16
+    >>> classifier = LogisticRegression(max_iter=1000).fit(X, y)
     >>> encryptor = PublishedRICEncryptor(
     ...     SecretKey(bytes(range(32))), FrozenEstimator(classifier),
-    ...     epochs=8, batch_size=16, learning_rate=1e-3, random_state=0,
-    ... ).fit(X)
-    >>> result = brute_force_bound(encryptor, X[:2], guesses=20, random_state=0)
+    ...     epochs=1, batch_size=16, learning_rate=1e-3, random_state=0,
+    ... ).fit(X[:80])
+    >>> result = brute_force_bound(encryptor, X[:2], guesses=5, random_state=0)
     >>> result
     BruteForceBound: PSNR ... dB with the right key
-    20 guessed keys: mean ..., min ..., max ... dB
+    5 guessed keys: mean ..., min ..., max ... dB
     theorem, C = ...:
       radius  PSNR dB  log10 of claimed probability  measured share
            1  ...                        -123.6           0.000

@@ -1,6 +1,7 @@
 """Systems that the papers compare with: here to be compared and attacked, not to protect."""
 
 from ricsk._publish import publish
+from ricsk.baselines._binary_network import BinaryNetworkClassifier
 from ricsk.baselines._cloak import CloakEncryptor
 from ricsk.baselines._instahide import InstaHideEncryptor
 from ricsk.baselines._instahide_classifier import InstaHideClassifier
@@ -8,6 +9,7 @@ from ricsk.baselines._lsb import LSBEncryptor
 from ricsk.baselines._neuracrypt import NeuraCryptEncoder
 
 __all__ = [
+    "BinaryNetworkClassifier",
     "CloakEncryptor",
     "InstaHideClassifier",
     "InstaHideEncryptor",

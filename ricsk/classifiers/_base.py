@@ -20,8 +20,8 @@ from ricsk._docs import fill_in
 from ricsk._estimator import Estimator
 from ricsk._state import COUNT, IMAGE_FORM, LABELS, check_values, explain_restoring
 from ricsk._threads import bounded_threads
+from ricsk._training_docs import FITTED, TRAINING
 from ricsk.classifiers._network import PixelNetwork, read_pixels
-from ricsk.classifiers._texts import FITTED, TRAINING
 from ricsk.classifiers._training import find_checkpoint, make_encryption, train_classifier
 from ricsk.images import ImageBatch, ImageShape, ValueRange, validate_images
 from ricsk.nae import register_view

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from ricsk._docs import fill_in
+from ricsk._training_docs import FITTED, TRAINING
 from ricsk.classifiers._base import TorchClassifier
-from ricsk.classifiers._texts import FITTED, TRAINING
 from ricsk.training import Recipe
 
 __all__ = ["ConvMixerClassifier"]

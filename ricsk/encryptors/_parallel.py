@@ -10,13 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ricsk._callers import find_caller
 from ricsk._threads import bounded_threads
 from ricsk.base import Part, Task
+from ricsk.parallel import deal
 
 __all__ = ["compute_in_parallel"]
 
@@ -61,26 +61,17 @@ def compute_in_parallel(
     """
     lots = _deal(parts, _LOTS_PER_JOB * n_workers)
     n_images = sum(len(part.positions) for part in parts)
-    run = _make_parallel(n_jobs)
-    work = (delayed(_compute_lot)(compute, task, lot, os.getpid()) for _, lot in lots)
+    work = ((task, lot, os.getpid()) for _, lot in lots)
+    results = deal(_compute_lot, compute, work, n_jobs)
     found: list[list[NDArray[Any]]] = [[] for _ in parts]
     with tqdm(total=n_images, desc="images", unit="image", disable=not verbose) as bar:
-        for (owners, lot), (pixels, told) in zip(lots, run(work), strict=True):
+        for (owners, lot), (pixels, told) in zip(lots, results, strict=True):
             for owner, made in zip(owners, pixels, strict=True):
                 found[owner].append(made)
             for text, category in told:
                 warnings.warn(text, category, stacklevel=find_caller())
             bar.update(sum(len(part.positions) for part in lot))
     return [np.concatenate(made) for made in found]
-
-
-def _make_parallel(n_jobs: int | None) -> Parallel:
-    """Make a pool that returns lots as they are done, where its backend can."""
-    # joblib would write large arrays, which hold plain images, to files.
-    try:
-        return Parallel(n_jobs=n_jobs, max_nbytes=None, return_as="generator")
-    except ValueError:
-        return Parallel(n_jobs=n_jobs, max_nbytes=None)
 
 
 def _deal(parts: list[Part], n_lots: int) -> list[tuple[list[int], list[Part]]]:

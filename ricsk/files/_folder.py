@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from joblib import Parallel, delayed
 from PIL import Image
 
 from ricsk._atomic import write_whole
@@ -22,6 +21,7 @@ from ricsk.files._header import show_key_id
 from ricsk.files._open import open_photograph
 from ricsk.files._seal import seal_photograph
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
+from ricsk.parallel import deal
 
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
@@ -250,14 +250,12 @@ def _run(
     if resume:
         _remove_unfinished(destination)
     # Results are taken as they come, so that neither files nor results pile up.
-    run = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)
-    lots = _deal(list_folder(source))
-    done = run(delayed(_run_lot)(work, lot, source, destination, rename) for lot in lots)
-    for results in done:
+    lots = ((lot, source, destination, rename) for lot in _cut(list_folder(source)))
+    for results in deal(_run_lot, work, lots, n_jobs):
         yield from results
 
 
-def _deal(found: Iterable[Path | FileResult]) -> Iterator[list[Path | FileResult]]:
+def _cut(found: Iterable[Path | FileResult]) -> Iterator[list[Path | FileResult]]:
     files = iter(found)
     while lot := list(islice(files, _LOT)):
         yield lot

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted
@@ -27,6 +26,7 @@ from ricsk.files._open import open_photograph
 from ricsk.files._seal import read_photograph, seal_photograph
 from ricsk.images import check_images
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
+from ricsk.parallel import deal
 
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
@@ -249,9 +249,8 @@ def _warn(said: str, rows: pd.Index[Any]) -> None:
 def _compute(
     cells: list[Any], work: Work, n_jobs: int | None
 ) -> Iterator[_Found | _Failure | None]:
-    lots = (cells[start : start + _LOT] for start in range(0, len(cells), _LOT))
-    run = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)
-    for results in run(delayed(_compute_lot)(work, lot) for lot in lots):
+    lots = ((cells[start : start + _LOT],) for start in range(0, len(cells), _LOT))
+    for results in deal(_compute_lot, work, lots, n_jobs):
         yield from results
 
 

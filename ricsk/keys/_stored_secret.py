@@ -363,6 +363,11 @@ class StoredSecret(metaclass=ABCMeta):
         write_new(os.fspath(path), self._format_file)
         return self.from_file(path)
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether pickles hold where the key was read from, and not its bytes."""
+        return self._location is not None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._ID_NAME}={self._id!r}, source={self._source!r})"
 

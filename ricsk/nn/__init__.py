@@ -6,6 +6,7 @@ from ricsk.nn._network import ImageNetwork
 from ricsk.nn._pixels import from_pixels, to_pixels, to_tensor
 from ricsk.nn._registry import build, names, register
 from ricsk.nn.adaptnet import AdaptNet
+from ricsk.nn.binary import BinaryLayer, BinaryNetwork, BinaryScores
 from ricsk.nn.block_cnn import BlockCNN
 from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
@@ -17,6 +18,9 @@ from ricsk.nn.vit import ViT
 __all__ = [
     "CNN",
     "AdaptNet",
+    "BinaryLayer",
+    "BinaryNetwork",
+    "BinaryScores",
     "BlockCNN",
     "ConvMixer",
     "Decoder",

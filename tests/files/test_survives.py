@@ -1,6 +1,9 @@
 """What is left of ciphertexts after what services do to files."""
 
+import csv
 from functools import partial
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -31,6 +34,7 @@ from ricsk.metrics import (
 )
 from tests.files.test_ciphertexts import CLASSIFIER, NUMBERS, ROWS
 
+ROOT = Path(__file__).parents[2]
 KEY = SecretKey(bytes(range(32)))
 PHOTOS = load_photos(size=(64, 80))
 SEALED = SealedEncryptor(KEY, CLASSIFIER, kappa=0).fit(ROWS[:5])
@@ -140,6 +144,26 @@ def test_rows_and_padding_and_schemes_without_a_way_back():
     assert survives(lost, NUMBERS[:2], Transcode()).psnr is None
     found = survives(lost, NUMBERS[:2], JPEGCodec(95), classifier=Zero())
     assert (found.left, found.psnr) == ("prediction", None)
+
+
+def test_the_table_of_the_guide_is_what_was_measured():
+    guide = (ROOT / "docs/guide/survives.rst").read_text(encoding="utf-8")
+    _, _, table = guide.partition(":name: survives-table\n\n")
+    rows = list(csv.reader(dedent(table.partition("\n\n")[0]).splitlines(), delimiter=";"))
+    with (ROOT / "benchmarks/results/survives.csv").open(encoding="utf-8") as file:
+        measured = {(row["transport"], row["scheme"]): row for row in csv.DictReader(file)}
+    (_, *schemes), *lines = rows
+    assert len(measured) == len(schemes) * len(lines) > 100
+    for transport, *cells in lines:
+        for scheme, cell in zip(schemes, cells, strict=True):
+            row = measured[transport, scheme]
+            agreement = float(row["agreement"])
+            if row["left"] == "close":
+                assert cell == f"close, {float(row['psnr']):.0f} dB"
+            elif row["left"] == "nothing" and agreement > 0:
+                assert cell == f"{100 * agreement:.0f} %"
+            else:
+                assert cell == row["left"]
 
 
 def test_what_cannot_be_asked_is_refused():
