@@ -534,9 +534,10 @@ class RICEncryptor(MaskingEncryptor):
         if len(labels):
             names = ", ".join(map(repr, self.classes_[labels].tolist()))
             warnings.warn(
-                f"the templates of {names} are not those that images were encrypted with: on another "
-                "machine they come out otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
-                "was stored after it had encrypted, or after fit with templates='eager'.",
+                f"the templates of {names} are not those that images were encrypted with: on "
+                "another machine they come out otherwise. What comes back is noisy. Decrypt with a "
+                "copy of the encryptor that was stored after it had encrypted, or after fit with "
+                "templates='eager'.",
                 stacklevel=find_caller(),
             )
 
