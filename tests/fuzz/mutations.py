@@ -159,12 +159,13 @@ def mutate_value(value, chance):
 
 
 def mutate_json(data, other, chance):
-    """Change a value of JSON, or bytes where it is none any more."""
+    """Change a value of JSON, which stays canonical, or bytes where it is none any more."""
     try:
         value = json.loads(data)
     except ValueError:
         return mutate_bytes(data, other, chance)
-    return json.dumps(mutate_value(value, chance)).encode()
+    changed = mutate_value(value, chance)
+    return json.dumps(changed, sort_keys=True, separators=(",", ":")).encode()
 
 
 def mutate_zip(data, other, chance):

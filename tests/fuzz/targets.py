@@ -16,7 +16,7 @@ from ricsk.cloud._protocol import decode_message
 from ricsk.cloud.serve import load_model
 from ricsk.codecs import read_image
 from ricsk.datasets import load_packed
-from ricsk.files import open_photograph, read_ciphertexts, read_header
+from ricsk.files import CiphertextHeader, open_photograph, read_ciphertexts, read_header
 from ricsk.keys import PrivateKey, PublicKey, SigningKey, VerifyingKey
 from ricsk.search import ImageIndex
 from tests.files.reference import join_chunks
@@ -109,6 +109,15 @@ def read_ciphertext(data):
     return repr(header), *found
 
 
+def make_headers():
+    files = [*corpus.make_ciphertexts(), *corpus.list_cases("photograph", KEY.reveal())]
+    return sorted({read_header(file).to_bytes() for file in files if b"riCM" in file})
+
+
+def read_plain_header(data):
+    return CiphertextHeader.from_bytes(data).to_bytes()
+
+
 def read_key_text(cls, data):
     key = cls.from_text(data.decode("utf-8", "surrogateescape"))
     return key.reveal() if hasattr(key, "reveal") else key.text
@@ -181,6 +190,7 @@ TARGETS = [
         PNG,
         authentic=True,
     ),
+    Target("headers", read_plain_header, make_headers, (mutate_bytes, mutate_json)),
     Target("ciphertext files", read_ciphertext, corpus.make_ciphertexts, PNG),
     Target("RIC ciphertexts", read_ric, make_ric_files, PNG),
     Target(
