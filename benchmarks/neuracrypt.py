@@ -1,4 +1,4 @@
-"""NeuraCrypt: what known plaintexts give of other images of the key, by depth and pairs."""
+"""NeuraCrypt: what known plaintexts give of other images of the key, and what codes teach."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ricsk import SecretKey
+from ricsk import PrivateClassifier, SecretKey, ViTClassifier
 from ricsk.attacks import NeuraCryptAttack
-from ricsk.baselines import NeuraCryptEncoder
+from ricsk.baselines import NeuraCryptClassifier, NeuraCryptEncoder
 from ricsk.datasets import load_packed
 from ricsk.metrics import psnr, ssim
 
@@ -23,6 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of the packs")
     parser.add_argument("--images", type=int, default=100, help="images to read")
+    parser.add_argument("--train", type=int, default=5000, help="images to learn from; 0 for none")
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--out", type=Path, help="CSV file to write")
     args = parser.parse_args()
     most = max(pairs for pairs, _, _ in SETTINGS)
@@ -50,6 +52,21 @@ def main() -> None:
     print(table.to_string(index=False))
     if args.out is not None:
         table.to_csv(args.out, index=False)
+    if args.train:
+        compare_accuracy(args.data_dir, args.train, args.epochs)
+
+
+def compare_accuracy(data_dir: Path, n_train: int, epochs: int) -> None:
+    """Train on codes, and a transformer on plain images."""
+    train_X, train_y, _ = load_packed(data_dir, "cifar10", "train", limit=n_train)
+    test_X, test_y, _ = load_packed(data_dir, "cifar10", "test", limit=1000)
+    plain = ViTClassifier(depth=2, epochs=epochs, random_state=0).fit(train_X, train_y)
+    print(f"plain, ViT of two blocks: {plain.score(test_X, test_y):.3f}")
+    for depth in (0, 4):
+        encoder = NeuraCryptEncoder(SecretKey(bytes(32)), depth=depth)
+        classifier = NeuraCryptClassifier(depth=2, epochs=epochs, random_state=0)
+        private = PrivateClassifier(encoder, classifier).fit(train_X, train_y)
+        print(f"codes of depth {depth}: {private.score(test_X, test_y):.3f}", flush=True)
 
 
 if __name__ == "__main__":

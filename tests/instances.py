@@ -46,6 +46,7 @@ from ricsk.baselines import (
     InstaHideClassifier,
     InstaHideEncryptor,
     LSBEncryptor,
+    NeuraCryptClassifier,
     NeuraCryptEncoder,
 )
 from ricsk.cloud import CloudHalf, RemoteClassifier
@@ -112,6 +113,7 @@ CLASSIFIERS = [
         dim=8, depth=1, kernel_size=3, patch_size=1, epochs=8, batch_size=32, learning_rate=0.05
     ),
     BinaryNetworkClassifier((8,), epochs=2),
+    NeuraCryptClassifier(dim=8, n_heads=2, epochs=8, batch_size=32, learning_rate=0.02),
     ViTClassifier(
         dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
     ),

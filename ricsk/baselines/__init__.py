@@ -7,6 +7,7 @@ from ricsk.baselines._instahide import InstaHideEncryptor
 from ricsk.baselines._instahide_classifier import InstaHideClassifier
 from ricsk.baselines._lsb import LSBEncryptor
 from ricsk.baselines._neuracrypt import NeuraCryptEncoder
+from ricsk.baselines._neuracrypt_classifier import NeuraCryptClassifier
 
 __all__ = [
     "BinaryNetworkClassifier",
@@ -14,6 +15,7 @@ __all__ = [
     "InstaHideClassifier",
     "InstaHideEncryptor",
     "LSBEncryptor",
+    "NeuraCryptClassifier",
     "NeuraCryptEncoder",
 ]
 

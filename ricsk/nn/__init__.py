@@ -12,6 +12,7 @@ from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
 from ricsk.nn.decoder import Decoder
 from ricsk.nn.shakepyramid import ShakePyramid
+from ricsk.nn.token_transformer import TokenTransformer
 from ricsk.nn.unet import UNet
 from ricsk.nn.vit import ViT
 
@@ -26,6 +27,7 @@ __all__ = [
     "Decoder",
     "ImageNetwork",
     "ShakePyramid",
+    "TokenTransformer",
     "UNet",
     "ViT",
     "build",

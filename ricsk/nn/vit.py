@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ricsk.nn._network import ImageNetwork, check_patch_size
 from ricsk.nn._registry import register
+from ricsk.nn._transformer import TransformerBlock
 
 __all__ = ["ViT"]
 
@@ -79,7 +79,9 @@ class ViT(ImageNetwork):
         self.pos_embed = nn.Parameter(
             torch.zeros(1, 1 + (height // patch_size) * (width // patch_size), dim)
         )
-        self.blocks = nn.Sequential(*(_Block(dim, n_heads, mlp_ratio) for _ in range(depth)))
+        self.blocks = nn.Sequential(
+            *(TransformerBlock(dim, n_heads, mlp_ratio) for _ in range(depth))
+        )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
@@ -112,41 +114,3 @@ class _PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(x).flatten(2).transpose(1, 2)
-
-
-class _Block(nn.Module):
-    def __init__(self, dim: int, n_heads: int, mlp_ratio: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = _Attention(dim, n_heads)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = _Perceptron(dim, dim * mlp_ratio)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
-class _Attention(nn.Module):
-    def __init__(self, dim: int, n_heads: int) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, length, dim = x.shape
-        qkv = self.qkv(x).view(n, length, 3, self.n_heads, dim // self.n_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(mixed.transpose(1, 2).reshape(n, length, dim))
-
-
-class _Perceptron(nn.Module):
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
