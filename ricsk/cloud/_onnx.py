@@ -88,7 +88,13 @@ class OnnxClassifier:
             raise ValueError(
                 f"images have dtype {X.dtype}; this model reads floating-point values."
             )
-        (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
+        try:
+            (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
+        except Exception as error:  # of classes of its own
+            raise ValueError(
+                f"the model cannot compute {output} of images of shape {X.shape[1:]}: it is made "
+                f"for {self.image_shape_in_}, or damaged."
+            ) from error
         return found
 
 

@@ -117,7 +117,9 @@ class Store:
         keys = {id_: key for key, id_, _ in rows}
         sizes = {len(vector) if isinstance(vector, bytes) else -1 for *_, vector in rows}
         kinds = {type(id_) for id_ in keys}
-        if len(kinds) > 1 or not kinds <= {int, str} or len(sizes) > 1 or min(sizes, default=0) < 0:
+        if len(keys) < len(rows) or len(kinds) > 1 or not kinds <= {int, str}:
+            raise self._damaged()
+        if len(sizes) > 1 or min(sizes, default=0) < 0:
             raise self._damaged()
         if not rows:
             return keys, np.empty((0, 0), np.float32)
@@ -158,7 +160,8 @@ class Store:
                 found |= self._connection.execute(
                     f"SELECT key, file FROM image WHERE key IN ({marks})", part
                 )
-        if not all(isinstance(file, bytes) for file in found.values()):
+        # A damaged tree may list a row, and not find it by its key.
+        if set(found) != set(keys) or not all(isinstance(file, bytes) for file in found.values()):
             raise self._damaged()
         return found
 

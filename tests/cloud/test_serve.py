@@ -99,6 +99,12 @@ def test_onnx_files_with_other_classes_are_refused(tmp_path, classes):
         load_model(path)
 
 
+def test_onnx_models_refuse_other_images_in_words(tmp_path):
+    export_onnx(NETWORK, path := tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=r"cannot compute labels of images of shape \(2, 2\)"):
+        load_model(path).predict(X[:3, :2, :2])
+
+
 def start(*arguments):
     """Start the command in a process of its own; gives it, and its address."""
     process = subprocess.Popen(

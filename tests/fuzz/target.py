@@ -82,10 +82,12 @@ class Target:
 def is_refusal(error: Exception) -> bool:
     """Tell whether the package refused in words of its own.
 
-    Its own types are refusals wherever they come from; a ValueError if this package has raised it
-    and not a library below, whose words say nothing to a user.
+    Its own types are refusals wherever they come from; a ValueError, or an OSError of a file that
+    cannot be used, if this package has raised it and not a library below, whose words say little to
+    a user.
     """
     if isinstance(error, RicskError):
         return bool(str(error))
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return type(error) is ValueError and last.filename.startswith(PACKAGE) and bool(str(error))
+    own = type(error) in (ValueError, OSError)
+    return own and last.filename.startswith(PACKAGE) and bool(str(error))
