@@ -101,7 +101,7 @@ def test_onnx_files_with_other_classes_are_refused(tmp_path, classes):
 
 def test_onnx_models_refuse_other_images_in_words(tmp_path):
     export_onnx(NETWORK, path := tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match=r"cannot compute labels of images of shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"cannot compute labels of images of shape \(2, 2, 3\)"):
         load_model(path).predict(X[:3, :2, :2])
 
 
