@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from ricsk._secrets import find_misplaced_fault
 from ricsk._state import check_names, check_values, explain_restoring
 from ricsk._version import __version__
-from ricsk.exceptions import StateVersionError
+from ricsk.exceptions import StateError, StateVersionError
 from ricsk.images import as_table, group_by_size
 
 __all__ = ["STATE_FORMAT", "Estimator", "ImageTransformerMixin"]
@@ -107,6 +107,11 @@ class Estimator(BaseEstimator):
         for parameter in signature(type(self)).parameters.values():
             if parameter.default is not Parameter.empty:
                 state.setdefault(parameter.name, parameter.default)
+            elif parameter.name not in state:
+                raise StateError(
+                    f"this {name} was not stored by ricsk: it has no {parameter.name!r}. Do not "
+                    "use the file."
+                )
         check_names(type(self), state, self._derived)
         check_values(type(self), state, self._state_constraints)
         super().__setstate__(state)

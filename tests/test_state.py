@@ -30,6 +30,7 @@ from ricsk import (
     TransformationNetworkEncryptor,
     ViTClassifier,
 )
+from ricsk.cloud import CloudHalf
 from ricsk.encryptors import PublishedRICEncryptor
 from ricsk.exceptions import KeyReferenceError, SmallKeySpaceWarning, StateError
 from ricsk.images import ValueRange
@@ -203,6 +204,13 @@ def test_no_image_has_such_a_shape(etc, cnn, shape):
     for fitted in (etc, cnn, jpeg):
         with pytest.raises(StateError, match="image_shape_in_"):
             load(type(fitted), {**fitted.__getstate__(), "image_shape_in_": shape})
+
+
+def test_what_a_state_must_have():
+    state = CloudHalf(LogisticRegression()).__getstate__()
+    del state["classifier"]
+    with pytest.raises(StateError, match="it has no 'classifier'"):
+        load(CloudHalf, state)
 
 
 def test_shapes_that_contradict_each_other(etc, cnn):

@@ -48,12 +48,13 @@ class OnnxClassifier:
             self._session = onnxruntime.InferenceSession(
                 data, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # of classes of its own
-            raise ValueError(f"{name} cannot be read as an ONNX file.") from error
-        written = self._session.get_modelmeta().custom_metadata_map.get(CLASSES)
+            written = self._session.get_modelmeta().custom_metadata_map.get(CLASSES)
+            classes = None if written is None else json.loads(written)
+        except Exception as error:  # of classes of its own; texts may be no UTF-8, or no JSON
+            raise ValueError(f"{name} cannot be read as an ONNX file, or is damaged.") from error
         given = self._session.get_inputs()
         outputs = tuple(output.name for output in self._session.get_outputs())
-        if written is None or len(given) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
+        if not _are_classes(classes) or len(given) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
             raise ValueError(
                 f"{name} was not written by ricsk.export_onnx, so it is not known what its inputs "
                 "and outputs mean. Load it by PretrainedClassifier.from_onnx, and serve that."
@@ -61,7 +62,7 @@ class OnnxClassifier:
         self._input = given[0].name
         self._outputs = outputs
         self.dtype = np.dtype(np.uint8 if given[0].type == "tensor(uint8)" else np.float32)
-        self.classes_ = np.array(json.loads(written))
+        self.classes_ = np.array(classes)
         self.image_shape_in_ = tuple(given[0].shape[1:])
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -87,5 +88,17 @@ class OnnxClassifier:
             raise ValueError(
                 f"images have dtype {X.dtype}; this model reads floating-point values."
             )
-        (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
+        try:
+            (found,) = self._session.run([output], {self._input: X.astype(self.dtype)})
+        except Exception as error:  # of classes of its own
+            raise ValueError(
+                f"the model cannot compute {output} of images of shape {X.shape[1:]}: it is made "
+                f"for {self.image_shape_in_}, or damaged."
+            ) from error
         return found
+
+
+def _are_classes(value: Any) -> bool:
+    """Tell whether a value is a list of labels of one kind."""
+    kinds = {type(label) for label in value} if isinstance(value, list) else set()
+    return len(kinds) == 1 and kinds <= {bool, float, int, str}

@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ricsk.cloud import Limits, create_app
 from ricsk.cloud._onnx import OnnxClassifier
+from ricsk.exceptions import RicskError
 from ricsk.search import ImageIndex
 
 __all__ = ["load_model", "main"]
@@ -153,15 +155,33 @@ def _load_skops(path: Path, trusted: Iterable[str]) -> Any:
         import skops.io
     except ImportError as error:
         raise ImportError("skops is not installed: pip install skops.") from error
-    trusted = set(trusted)
-    found = skops.io.get_untrusted_types(file=path)
+    data, trusted = path.read_bytes(), set(trusted)
+    with _explain_damage(path):
+        found = skops.io.get_untrusted_types(data=data)
     refused = [name for name in found if not name.startswith(_TRUSTED) and name not in trusted]
     if refused:
         raise ValueError(
             f"{path.name} holds types that are not trusted: {', '.join(refused)}. If you know "
             "what they do, give each by --trust."
         )
-    return skops.io.load(path, trusted=found)
+    with _explain_damage(path):
+        model = skops.io.loads(data, trusted=found)
+        if not getattr(model, "__dict__", None):  # skops makes empty objects of missing states
+            raise ValueError("it has no attributes")
+        return model
+
+
+@contextmanager
+def _explain_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RicskError:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
+        raise ValueError(
+            f"{path.name} cannot be read as a file of skops: it is damaged, or of a version that "
+            "this one does not read. Write it anew."
+        ) from error
 
 
 def _split_name(model: str) -> tuple[str, str]:

@@ -26,6 +26,17 @@ file BLOB NOT NULL)
 _VECTOR = np.dtype("<f4")
 # SQLite takes so many values in a statement, at the least.
 _MAX_VALUES = 500
+# Primary codes of errors that say nothing of what is in the file.
+_UNUSABLE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 
 class Store:
@@ -106,7 +117,9 @@ class Store:
         keys = {id_: key for key, id_, _ in rows}
         sizes = {len(vector) if isinstance(vector, bytes) else -1 for *_, vector in rows}
         kinds = {type(id_) for id_ in keys}
-        if len(kinds) > 1 or not kinds <= {int, str} or len(sizes) > 1 or min(sizes, default=0) < 0:
+        if len(keys) < len(rows) or len(kinds) > 1 or not kinds <= {int, str}:
+            raise self._damaged()
+        if len(sizes) > 1 or min(sizes, default=0) < 0:
             raise self._damaged()
         if not rows:
             return keys, np.empty((0, 0), np.float32)
@@ -147,7 +160,8 @@ class Store:
                 found |= self._connection.execute(
                     f"SELECT key, file FROM image WHERE key IN ({marks})", part
                 )
-        if not all(isinstance(file, bytes) for file in found.values()):
+        # A damaged tree may list a row, and not find it by its key.
+        if set(found) != set(keys) or not all(isinstance(file, bytes) for file in found.values()):
             raise self._damaged()
         return found
 
@@ -158,10 +172,10 @@ class Store:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            reason = "another process has it open" if "locked" in str(error) else str(error)
-            raise OSError(f"{self._name} cannot be used: {reason}.") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # also of SQLite's own words
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNUSABLE:
+                reason = "another process has it open" if "locked" in str(error) else str(error)
+                raise OSError(f"{self._name} cannot be used: {reason}.") from error
             raise ValueError(
                 f"{self._name} is not an index of images, or damaged: {error}."
             ) from error

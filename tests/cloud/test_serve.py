@@ -11,12 +11,14 @@ import sys
 import httpx
 import joblib
 import numpy as np
+import onnx
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from ricsk import EtCEncryptor, PrivateClassifier, SecretKey
+from ricsk import EtCEncryptor, PrivateClassifier, SecretKey, export_onnx
+from ricsk._onnx import CLASSES
 from ricsk.cloud import CloudHalf, RemoteClassifier, RemoteIndex
 from ricsk.cloud.serve import JSONFormatter, load_model, main
 from ricsk.search import ImageIndex
@@ -71,6 +73,36 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"model\.onnx cannot be read as an ONNX file"):
         load_model(tmp_path / "model.onnx")
+
+
+def test_damaged_files_are_refused(tmp_path, path):
+    damaged = tmp_path / "damaged.skops"
+    for data in (b"", path.read_bytes()[:-30], path.read_bytes().replace(b"skops", b"skips")):
+        damaged.write_bytes(data)
+        with pytest.raises(ValueError, match=r"damaged\.skops cannot be read as a file of skops"):
+            load_model(damaged)
+
+
+def test_files_of_something_else_are_refused(tmp_path):
+    skops.io.dump([1], path := tmp_path / "list.skops")
+    with pytest.raises(ValueError, match=r"list\.skops cannot be read"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("classes", ["[", "{}", "[]", '[["a"]]', '["a", 1]'])
+def test_onnx_files_with_other_classes_are_refused(tmp_path, classes):
+    export_onnx(NETWORK, path := tmp_path / "model.onnx")
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {CLASSES: classes})
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match=r"model\.onnx (cannot be read|was not written)"):
+        load_model(path)
+
+
+def test_onnx_models_refuse_other_images_in_words(tmp_path):
+    export_onnx(NETWORK, path := tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=r"cannot compute labels of images of shape \(2, 2, 3\)"):
+        load_model(path).predict(X[:3, :2, :2])
 
 
 def start(*arguments):

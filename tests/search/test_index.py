@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ricsk.exceptions import NewerFormatError
 from ricsk.search import ImageIndex
+from ricsk.search._store import Store
 from tests.search.readers import OtherReader, Reader, X, normalized
 
 
@@ -250,7 +251,8 @@ def change(path, statement, *values):
         ("UPDATE image SET id='a' WHERE key=1", ValueError, "damaged"),
         ("UPDATE image SET file='text'", ValueError, "damaged"),
         ("UPDATE image SET file=x'00'", ValueError, "cannot read the image"),
-        ("DROP TABLE image", OSError, "no such table"),
+        ("DROP TABLE image", ValueError, "no such table"),
+        ("UPDATE image SET id=CAST(x'ff' AS TEXT) WHERE key=1", ValueError, "damaged"),
     ],
 )
 def test_a_file_is_not_trusted(tmp_path, statement, error, words):
@@ -259,6 +261,25 @@ def test_a_file_is_not_trusted(tmp_path, statement, error, words):
         index.add(X[:3])
     change(path, statement)
     with pytest.raises(error, match=words):
+        ImageIndex(Reader(), path)
+
+
+def test_a_row_that_its_key_does_not_find():
+    with pytest.raises(ValueError, match="damaged"):
+        Store(None).read_files([7])
+
+
+def test_an_id_that_comes_twice(tmp_path):
+    path = tmp_path / "photos.index"
+    with ImageIndex(Reader(), path) as index:
+        index.add(X[:2])
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE image RENAME TO old; CREATE TABLE image (key INTEGER PRIMARY KEY, id, vector, "
+        "file); INSERT INTO image SELECT key, 7, vector, file FROM old"
+    )
+    connection.close()
+    with pytest.raises(ValueError, match="damaged"):
         ImageIndex(Reader(), path)
 
 

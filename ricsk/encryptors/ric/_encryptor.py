@@ -532,11 +532,12 @@ class RICEncryptor(MaskingEncryptor):
     def _warn_of_templates(self, labels: NDArray[np.int64]) -> None:
         """Warn of classes whose templates are not those of encryption."""
         if len(labels):
+            names = ", ".join(map(repr, self.classes_[labels].tolist()))
             warnings.warn(
-                f"the templates of {', '.join(repr(self.classes_[i]) for i in labels)} are not "
-                "those that images were encrypted with: on another machine they come out "
-                "otherwise. What comes back is noisy. Decrypt with a copy of the encryptor that "
-                "was stored after it had encrypted, or after fit with templates='eager'.",
+                f"the templates of {names} are not those that images were encrypted with: on "
+                "another machine they come out otherwise. What comes back is noisy. Decrypt with a "
+                "copy of the encryptor that was stored after it had encrypted, or after fit with "
+                "templates='eager'.",
                 stacklevel=find_caller(),
             )
 
