@@ -21,7 +21,7 @@ class TokenTransformer(ImageNetwork):
     Parameters
     ----------
     image_shape : tuple of int
-        ``(n_tokens, width, 1)``.
+        ``(n_tokens, width, channels)``; a token has all channels of a row.
     n_classes : int
         Number of logits.
     dim : int
@@ -36,7 +36,7 @@ class TokenTransformer(ImageNetwork):
     Raises
     ------
     ValueError
-        If the image has several channels, or `n_heads` does not divide `dim`.
+        If `n_heads` does not divide `dim`.
 
     References
     ----------
@@ -63,12 +63,10 @@ class TokenTransformer(ImageNetwork):
         mlp_ratio: int = 2,
     ) -> None:
         _, width, channels = image_shape
-        if channels != 1:
-            raise ValueError(f"images have {channels} channels; tokens are the rows of grey ones.")
         if dim % n_heads:
             raise ValueError(f"dim={dim} is not divisible by n_heads={n_heads}.")
         super().__init__(dim, n_classes)
-        self.embed = nn.Linear(width, dim)
+        self.embed = nn.Linear(channels * width, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.blocks = nn.Sequential(
             *(TransformerBlock(dim, n_heads, mlp_ratio) for _ in range(depth))
@@ -81,13 +79,13 @@ class TokenTransformer(ImageNetwork):
 
         Parameters
         ----------
-        x : Tensor of shape (n, 1, n_tokens, width)
+        x : Tensor of shape (n, channels, n_tokens, width)
             Tokens.
 
         Returns
         -------
         Tensor of shape (n, dim)
         """
-        tokens = self.embed(x[:, 0])
+        tokens = self.embed(x.transpose(1, 2).flatten(2))
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
         return self.norm(self.blocks(tokens))[:, 0]
