@@ -22,6 +22,14 @@ SMALL = {"epochs": 2, "batch_size": 32, "random_state": 0}
 CNN_TINY = CNNClassifier(width=8, depth=1, **SMALL)
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard():
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def train(module, n=64, **settings):
     x = torch.linspace(-1, 1, n)[:, None]
     defaults = {
