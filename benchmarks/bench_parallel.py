@@ -62,8 +62,8 @@ def main() -> None:
                 more = max(client.run(read_memory).values())
             print(f", two workers of Dask {ratio:.2f} times, ", end="")
             print(f"{memory / 2**20:.0f} MiB each, {more / memory:.2f} times with 4 times as many")
-        C = SealedEncryptor(key, classifier).fit(X[:100]).transform(X[:100])
         sealed = SealedEncryptor(key, classifier).fit(X[:100])
+        C = sealed.transform(X[:100])
         n_bytes = np.mean([len(file) for file in encode_ciphertexts(C, sealed)])
         n_blocks = PASSES * -(-int(np.prod(C.shape[1:])) * sealed.bit_planes_ // BLOCK_BITS)
     most = 2 ** ((BLOCK_BITS - CHANCE_BITS) / 2) / n_blocks

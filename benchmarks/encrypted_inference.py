@@ -45,6 +45,7 @@ def run(envs: Path | None, backend: str, arrays: dict[str, Any]) -> dict[str, An
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "given.npz")
         np.savez(path, **arrays)
+        # Concrete and SPU warn of their own dependencies.
         command = [python, "-W", "ignore", BACKENDS / f"run_{backend}.py", path]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -136,9 +137,14 @@ def main() -> None:
 
     convolution = nn.Conv2d(1, 4, 5, 2)
     cnn = nn.Sequential(
-        nn.Unflatten(1, (1, 16, 16)), convolution, nn.ReLU(), nn.Flatten(),
-        nn.Linear(144, 32), nn.ReLU(), nn.Linear(32, 10),
-    )  # fmt: skip
+        nn.Unflatten(1, (1, 16, 16)),
+        convolution,
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(144, 32),
+        nn.ReLU(),
+        nn.Linear(32, 10),
+    )
     train(cnn, flat[:N_TRAIN], targets[:N_TRAIN], 40)
     # SPU has channels last, so the rows of the first layer are put in that order.
     first = cnn[4].weight.detach().reshape(32, 4, 6, 6).permute(2, 3, 1, 0).reshape(144, 32)

@@ -51,6 +51,9 @@ def test_chunks_are_stripped():
     assert {*list_names(StripChunks().carry(file))} == rest
     for transport in (StripMetadata(), StripChunks()):
         assert (read_image(transport.carry(file)) == PIXELS).all()
+        for end in (-1, -14, 10):
+            with pytest.raises(ValueError, match="the PNG file ends too early"):
+                transport.carry(file[:end])
         with pytest.raises(ValueError, match="no PNG file"):
             transport.carry(b"\xff\xd8\xff")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ricsk._docs import fill_in
 from ricsk._training_docs import FITTED, TRAINING
 from ricsk.classifiers import TorchClassifier
+from ricsk.nn import BinaryNetwork
 from ricsk.training import Recipe
 
 __all__ = ["BinaryNetworkClassifier"]
@@ -130,17 +131,21 @@ class BinaryNetworkClassifier(TorchClassifier):
         return {"hidden": [int(n) for n in hidden], "threshold": float(self.threshold)}
 
     @property
+    def _network_of_signs(self) -> BinaryNetwork:
+        return cast(BinaryNetwork, self.module_.network)
+
+    @property
     def layers_(self) -> list[tuple[NDArray[np.int8], NDArray[np.int64]]]:
         """Weights and thresholds of the hidden layers."""
         check_is_fitted(self)
-        layers, _ = self.module_.network.fold()  # type: ignore[operator]
+        layers, _ = self._network_of_signs.fold()
         return [(layer.weights.cpu().numpy(), layer.thresholds.cpu().numpy()) for layer in layers]
 
     @property
     def scores_(self) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float64]]:
         """Weights, scale and shift of the last layer."""
         check_is_fitted(self)
-        _, (weights, scale, shift) = self.module_.network.fold()  # type: ignore[operator]
+        _, (weights, scale, shift) = self._network_of_signs.fold()
         return weights.cpu().numpy(), scale.cpu().numpy(), shift.cpu().numpy()
 
     def __sklearn_tags__(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,14 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from PIL import Image
-
 from ricsk._atomic import write_whole
 from ricsk.files._ciphertexts import read_header
 from ricsk.files._envelope import SCHEME
 from ricsk.files._header import show_key_id
 from ricsk.files._open import open_photograph
 from ricsk.files._seal import seal_photograph
+from ricsk.files._write import encode_picture
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
 from ricsk.parallel import deal
 
@@ -320,9 +318,7 @@ def _decrypt_file(task: _Task, *, key: Any, resume: bool, overwrite: bool) -> Fi
     if opened.found == "original":
         return FileResult(source, "done", opened.path)
     place = target.with_name(f"{target.name}.thumbnail{SUFFIX}")
-    pixels, picture = opened.thumbnail, io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(picture, "PNG")
-    write_whole(place, picture.getvalue(), overwrite=overwrite or resume)
+    write_whole(place, encode_picture(opened.thumbnail), overwrite=overwrite or resume)
     return FileResult(source, "thumbnail", place, "the original is no longer in it")
 
 

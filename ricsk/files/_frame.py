@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,7 +22,8 @@ from ricsk.files._ciphertexts import encode_ciphertexts, read_ciphertexts
 from ricsk.files._envelope import Place
 from ricsk.files._header import describe_encryptor
 from ricsk.files._open import open_photograph
-from ricsk.files._seal import read_photograph, seal_photograph
+from ricsk.files._seal import read_for_image, read_photograph, seal_photograph
+from ricsk.files._write import encode_picture
 from ricsk.images import check_images
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
 from ricsk.parallel import deal
@@ -312,27 +312,17 @@ def _seal(
 def _open(source: Place, *, key: SecretKey | PrivateKey) -> _Found:
     opened = open_photograph(source, key)
     if opened.data is None:
-        return _Found(_to_png(opened.thumbnail), is_thumbnail=True)
+        return _Found(encode_picture(opened.thumbnail), is_thumbnail=True)
     return _Found(opened.data)
 
 
 def _encrypt_pixels(source: Place, *, encryptor: Any) -> _Found:
-    X = read_photograph(_read_content(source), encryptor)
+    X = read_photograph(read_for_image(source), encryptor)
     (content,) = encode_ciphertexts(encryptor.transform(X), encryptor)
     return _Found(content)
 
 
 def _decrypt_pixels(source: Place, *, encryptor: Any) -> _Found:
-    C = read_ciphertexts(_read_content(source), encryptor)
+    C = read_ciphertexts(read_for_image(source), encryptor)
     X = check_images(encryptor.inverse_transform(C), image_shape=encryptor.image_shape_in_)
-    return _Found(_to_png(encryptor.value_range_.to_uint8(X.pixels)[0]))
-
-
-def _read_content(source: Place) -> str | os.PathLike[str] | bytes:
-    return source if isinstance(source, str | os.PathLike) else source.read()
-
-
-def _to_png(pixels: NDArray[np.uint8]) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
-    return content.getvalue()
+    return _Found(encode_picture(encryptor.value_range_.to_uint8(X.pixels)[0]))

@@ -22,7 +22,7 @@ from ricsk.keys import PublicKey, SecretKey, SigningKey
 if TYPE_CHECKING:
     from ricsk.encryptors import SealedEncryptor
 
-__all__ = ["read_photograph", "restore_images", "seal_photograph"]
+__all__ = ["read_for_image", "read_photograph", "restore_images", "seal_photograph"]
 
 # Without a classifier, the picture is as large as a thumbnail needs, and costs 12 kB.
 _NOISE_SIZE = (64, 64)
@@ -201,7 +201,7 @@ def restore_images(
 def _seal_for_classifier(
     source: Place, encryptor: SealedEncryptor, image: ArrayLike | None
 ) -> tuple[NDArray[np.uint8], SecretKey]:
-    X = read_photograph(_read_for_image(source) if image is None else image, encryptor)
+    X = read_photograph(read_for_image(source) if image is None else image, encryptor)
     C, (key,) = encryptor.seal_thumbnails(X, return_keys=True)
     levels = encryptor.value_range_.to_uint8(C)
     return levels.reshape(encryptor.ciphertext_shape_), key
@@ -210,7 +210,7 @@ def _seal_for_classifier(
 def _read_thumbnail(source: Place, image: ArrayLike | None) -> NDArray[np.uint8]:
     """Read what fits into noise: a small picture, or an even one of what is none."""
     try:
-        given = read_image(_read_for_image(source)) if image is None else np.asarray(image)
+        given = read_image(read_for_image(source)) if image is None else np.asarray(image)
         return crop_and_resize(given, _NOISE_SIZE)
     except ValueError:
         if image is not None:
@@ -218,7 +218,18 @@ def _read_thumbnail(source: Place, image: ArrayLike | None) -> NDArray[np.uint8]
         return np.full((*_NOISE_SIZE, 1), 128, np.uint8)
 
 
-def _read_for_image(source: Place) -> str | os.PathLike[str] | bytes:
+def read_for_image(source: Place) -> str | os.PathLike[str] | bytes:
+    """Return what `ricsk.codecs.read_image` takes, and leave a file object at its beginning.
+
+    Parameters
+    ----------
+    source : path or binary file
+        Of an image.
+
+    Returns
+    -------
+    path or bytes
+    """
     if isinstance(source, str | os.PathLike):
         return source
     content = source.read()

@@ -18,7 +18,7 @@ from ricsk.files._ciphertexts import encode_ciphertexts
 from ricsk.files._header import describe_encryptor
 from ricsk.files._open import open_photograph
 from ricsk.files._seal import restore_images, seal_photograph
-from ricsk.files._write import write_picture
+from ricsk.files._write import encode_picture
 from ricsk.images import check_images, describe
 from ricsk.keys import SecretKey
 from ricsk.metrics import FileTransport, carry_images, psnr
@@ -156,7 +156,7 @@ class _Photographs:
         files = []
         for pixels in levels:
             sealed = io.BytesIO()
-            seal_photograph(io.BytesIO(_to_png(pixels)), sealed, self._encryptor)
+            seal_photograph(io.BytesIO(encode_picture(pixels)), sealed, self._encryptor)
             files.append(sealed.getvalue())
         return files
 
@@ -226,7 +226,9 @@ def _carry(files: list[bytes], transport: Any) -> list[bytes | None]:
         return [transport.carry(file) for file in files]
     images = np.stack([read_image(file) for file in files]) / 255
     arrived = carry_images(images.astype(np.float32), transport)
-    return [_to_png(np.rint(pixels * 255).clip(0, 255).astype(np.uint8)) for pixels in arrived]
+    return [
+        encode_picture(np.rint(pixels * 255).clip(0, 255).astype(np.uint8)) for pixels in arrived
+    ]
 
 
 def _compare(
@@ -253,9 +255,3 @@ def _compare(
 
 def _read_pixels(encryptor: Any, file: bytes) -> NDArray[np.uint8]:
     return fit_to_shape(read_image(file), encryptor.ciphertext_shape_)
-
-
-def _to_png(pixels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    write_picture(file, pixels)
-    return file.getvalue()

@@ -33,7 +33,7 @@ from ricsk.files._png import (
 from ricsk.files._stream import Read, encrypt_segments
 from ricsk.keys import SecretKey, SigningKey, fresh_bytes
 
-__all__ = ["Signing", "hash_all", "write_photograph", "write_picture"]
+__all__ = ["Signing", "encode_picture", "hash_all", "write_photograph", "write_picture"]
 
 # Some readers of PNG refuse chunks of more than 8 MB, even those that they pass over.
 _CHUNK_BYTES = 1 << 20
@@ -141,6 +141,24 @@ def write_picture(target: BinaryIO, pixels: NDArray[np.uint8]) -> None:
     """
     _write_pixels(target, pixels)
     target.write(pack_chunk(b"IEND", b""))
+
+
+def encode_picture(pixels: NDArray[np.uint8]) -> bytes:
+    """Make a PNG file of pixels alone.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, channels), uint8
+        The picture.
+
+    Returns
+    -------
+    bytes
+        What `write_picture` writes.
+    """
+    file = io.BytesIO()
+    write_picture(file, pixels)
+    return file.getvalue()
 
 
 def _write_pixels(target: BinaryIO, pixels: NDArray[np.uint8], header: bytes = b"") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,7 +140,7 @@ class StripChunks(FileTransport):
         Raises
         ------
         ValueError
-            If it is no PNG file.
+            If it is no PNG file, or ends too early.
         """
         return _strip(file, lambda name: name[:1].islower() and name != b"tRNS")
 
@@ -178,7 +177,7 @@ class StripMetadata(FileTransport):
         Raises
         ------
         ValueError
-            If it is no PNG file.
+            If it is no PNG file, or ends too early.
         """
         return _strip(file, _METADATA.__contains__)
 
@@ -259,8 +258,10 @@ def _strip(file: bytes, drops: Callable[[bytes], bool]) -> bytes:
         raise ValueError("the file is no PNG file, and only these are stripped of chunks.")
     kept, start = [_SIGNATURE], len(_SIGNATURE)
     while start < len(file):
-        (length,) = struct.unpack_from(">I", file, start)
+        length = int.from_bytes(file[start : start + 4], "big")
         chunk = file[start : start + 12 + length]
+        if len(chunk) < 12 + length:
+            raise ValueError("the PNG file ends too early.")
         start += len(chunk)
         if not drops(chunk[4:8]):
             kept.append(chunk)

@@ -99,6 +99,7 @@ class BinaryNetwork(ImageNetwork):
         super().__init__(sizes[-1], n_classes)
         self.threshold = threshold
         self.layers = nn.ModuleList(_Layer(n_in, n_out) for n_in, n_out in pairwise(sizes))
+        # Its weights are signs, so it is no torch.nn.Linear as in other networks.
         self.head = _Layer(sizes[-1], n_classes)  # type: ignore[assignment]
 
     def forward_features(self, x: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def read_ric(data):
     """Decrypt what nothing authenticates: a warning is all that tells of other keys and changes."""
     pixels = read_image(data).reshape(1, -1) / 255
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", UserWarning)  # the answer that nothing authenticates
         return describe(find_ric().inverse_transform(pixels))
 
 

@@ -21,7 +21,7 @@ FEW = settings(
     database=None,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=list(HealthCheck),  # readers are slow, and corpora large, on purpose
 )
 
 
