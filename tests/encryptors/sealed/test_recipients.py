@@ -210,7 +210,7 @@ def test_scikit_learn_checks():
     estimator = SealedEncryptor(ALICE, LogisticRegression(), recipients=[ALICE.public_key])
     for each, check in estimator_checks_generator(estimator):
         if check.func.__name__ not in RANDOM:
-            with suppress(SkipTest):
+            with suppress(SkipTest):  # of scikit-learn, where an array library is missing
                 check(each)
 
 
