@@ -41,8 +41,11 @@ from ricsk.attacks import (
     SIAGANAttack,
 )
 from ricsk.baselines import (
+    ArdenClassifier,
+    ArdenEncoder,
     BinaryNetworkClassifier,
     CloakEncryptor,
+    FeatureMapClassifier,
     InstaHideClassifier,
     InstaHideEncryptor,
     LSBEncryptor,
@@ -94,6 +97,7 @@ GUIDED_ENCRYPTORS = [
     SealedEncryptor(KEY, LogisticRegression()),
     SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
     CloakEncryptor(KEY, LogisticRegression(), epochs=1),
+    ArdenEncoder(KEY, CNNClassifier(width=4, depth=2, epochs=1, random_state=0)),
     # scikit-learn fits on integers from 0 to 2 as 8-bit values: steps of a level may not be large.
     SealedEncryptor(KEY, LogisticRegression(C=1e-4), match="proba", bit_planes=2),
 ]
@@ -113,6 +117,7 @@ CLASSIFIERS = [
         dim=8, depth=1, kernel_size=3, patch_size=1, epochs=8, batch_size=32, learning_rate=0.05
     ),
     BinaryNetworkClassifier((8,), epochs=2),
+    FeatureMapClassifier(side=1, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05),
     NeuraCryptClassifier(dim=8, n_heads=2, epochs=8, batch_size=32, learning_rate=0.02),
     ViTClassifier(
         dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
@@ -135,6 +140,14 @@ CLASSIFIERS = [
         InstaHideEncryptor(KEY, k=2),
         CNNClassifier(width=8, depth=1, epochs=1, random_state=0),
         test_encodings=2,
+    ),
+    ArdenClassifier(
+        ArdenEncoder(
+            KEY, CNNClassifier(width=4, depth=2, epochs=1, random_state=0), split=0, epsilon=50
+        ),
+        FeatureMapClassifier(
+            side=2, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
+        ),
     ),
 ]
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -29,6 +28,7 @@ from ricsk._docs import (
 )
 from ricsk._state import Check, is_array
 from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.baselines._noise import draw_normal
 from ricsk.encryptors import GuidedEncryptor
 from ricsk.images import ImageBatch, describe
 from ricsk.keys import SecretKey, encode_context
@@ -285,8 +285,7 @@ class CloakEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _add_noise(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         nonce = hashlib.sha256(image.tobytes()).digest()
         stream = self.key_.keystream("cloak/noise", self._context + nonce)
-        # In the middle between two of the numbers that are drawn, none of which is 0 or 1 then.
-        epsilon = ndtri(stream.random(image.shape) + 2.0**-54)
+        epsilon = draw_normal(stream, image.shape)
         sent = self.mask_ * (image / 255 + self.scale_ * epsilon) + self.mean_
         return np.rint(255 * sent.clip(0, 1)).astype(np.uint8)
 

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 from sklearn.utils._param_validation import Interval
 
 from ricsk._docs import FITTED, FLATTEN, IMAGE_SHAPE, KEY, KEY_IN_USE, VALUE_RANGE, fill_in
 from ricsk._state import Check, is_array
 from ricsk.base import EncryptorTags, KeyedEncryptor
+from ricsk.baselines._noise import draw_normal
 from ricsk.blocks import to_blocks
 from ricsk.images import ImageBatch, ImageShape, describe
 from ricsk.keys import SecretKey, encode_context
@@ -209,8 +209,7 @@ class NeuraCryptEncoder(KeyedEncryptor):
             layer = layer._replace(mean=found.mean(axis=(0, 1)), std=np.where(std == 0, 1.0, std))
             layers.append(layer)
             x = np.maximum(layer.apply(x), 0)
-        # In the middle between two of the numbers that are drawn, none of which is 0 or 1 then.
-        positions = ndtri(stream.random((x.shape[1], self.width_)) + 2.0**-54)
+        positions = draw_normal(stream, (x.shape[1], self.width_))
         network = _Network(tuple(layers), positions, draw(self.width_))
         codes = network.last.apply(np.maximum(x + positions, 0))
         low, high = float(codes.min()), float(codes.max())

@@ -11,6 +11,7 @@ from ricsk.nn.block_cnn import BlockCNN
 from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
 from ricsk.nn.decoder import Decoder
+from ricsk.nn.feature_maps import FeatureMapCNN, weave_maps
 from ricsk.nn.shakepyramid import ShakePyramid
 from ricsk.nn.token_transformer import TokenTransformer
 from ricsk.nn.unet import UNet
@@ -25,6 +26,7 @@ __all__ = [
     "BlockCNN",
     "ConvMixer",
     "Decoder",
+    "FeatureMapCNN",
     "ImageNetwork",
     "ShakePyramid",
     "TokenTransformer",
@@ -36,6 +38,7 @@ __all__ = [
     "register",
     "to_pixels",
     "to_tensor",
+    "weave_maps",
 ]
 
 publish(globals())
