@@ -20,7 +20,7 @@ def test_the_values_of_a_place_are_a_square(n_maps, side):
 def test_it_is_the_end_of_a_cnn():
     whole = CNN((16, 16, 3), 5, width=4, depth=3).eval()
     end = FeatureMapCNN((16, 16, 1), 5, side=2, width=8, depth=2).eval()
-    end.blocks.load_state_dict(whole.blocks[1:].state_dict())
+    end.blocks.load_state_dict(torch.nn.Sequential(*whole.blocks[1:]).state_dict())
     end.head.load_state_dict(whole.head.state_dict())
     x = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
