@@ -43,6 +43,7 @@ from ricsk.attacks import (
 from ricsk.baselines import (
     ArdenClassifier,
     ArdenEncoder,
+    AVIHEncryptor,
     BinaryNetworkClassifier,
     CloakEncryptor,
     FeatureMapClassifier,
@@ -97,6 +98,7 @@ GUIDED_ENCRYPTORS = [
     SealedEncryptor(KEY, LogisticRegression()),
     SealedEncryptor(KEY, LogisticRegression(), appearance="compact", bit_planes=5, codec="raw"),
     CloakEncryptor(KEY, LogisticRegression(), epochs=1),
+    AVIHEncryptor(KEY, LogisticRegression(), steps=1, width=1, key_steps=1),
     ArdenEncoder(KEY, CNNClassifier(width=4, depth=2, epochs=1, random_state=0)),
     # scikit-learn fits on integers from 0 to 2 as 8-bit values: steps of a level may not be large.
     SealedEncryptor(KEY, LogisticRegression(C=1e-4), match="proba", bit_planes=2),

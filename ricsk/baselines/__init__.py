@@ -3,6 +3,7 @@
 from ricsk._publish import publish
 from ricsk.baselines._arden import ArdenEncoder
 from ricsk.baselines._arden_classifier import ArdenClassifier
+from ricsk.baselines._avih import AVIHEncryptor
 from ricsk.baselines._binary_network import BinaryNetworkClassifier
 from ricsk.baselines._cloak import CloakEncryptor
 from ricsk.baselines._feature_map_classifier import FeatureMapClassifier
@@ -13,6 +14,7 @@ from ricsk.baselines._neuracrypt import NeuraCryptEncoder
 from ricsk.baselines._neuracrypt_classifier import NeuraCryptClassifier
 
 __all__ = [
+    "AVIHEncryptor",
     "ArdenClassifier",
     "ArdenEncoder",
     "BinaryNetworkClassifier",

@@ -12,6 +12,7 @@ from ricsk.nn.cnn import CNN
 from ricsk.nn.convmixer import ConvMixer
 from ricsk.nn.decoder import Decoder
 from ricsk.nn.feature_maps import FeatureMapCNN, weave_maps
+from ricsk.nn.key_generator import KeyGenerator
 from ricsk.nn.shakepyramid import ShakePyramid
 from ricsk.nn.token_transformer import TokenTransformer
 from ricsk.nn.unet import UNet
@@ -28,6 +29,7 @@ __all__ = [
     "Decoder",
     "FeatureMapCNN",
     "ImageNetwork",
+    "KeyGenerator",
     "ShakePyramid",
     "TokenTransformer",
     "UNet",
