@@ -47,6 +47,7 @@ from ricsk.baselines import (
     BinaryNetworkClassifier,
     CloakEncryptor,
     FeatureMapClassifier,
+    HidingEncryptor,
     InstaHideClassifier,
     InstaHideEncryptor,
     LSBEncryptor,
@@ -107,6 +108,7 @@ GUIDED_ENCRYPTORS = [
 KEYLESS_ENCRYPTORS = [
     TransformationNetworkEncryptor(LogisticRegression(), width=1, epochs=1, batch_size=32),
     LSBEncryptor(LogisticRegression()),
+    HidingEncryptor(LogisticRegression(), "ddh", width=1, epochs=1, batch_size=64),
     GroupEncryptor({"only": PixelEncryptor(KEY)}),
 ]
 

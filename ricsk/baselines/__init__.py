@@ -7,6 +7,7 @@ from ricsk.baselines._avih import AVIHEncryptor
 from ricsk.baselines._binary_network import BinaryNetworkClassifier
 from ricsk.baselines._cloak import CloakEncryptor
 from ricsk.baselines._feature_map_classifier import FeatureMapClassifier
+from ricsk.baselines._hiding import HidingEncryptor
 from ricsk.baselines._instahide import InstaHideEncryptor
 from ricsk.baselines._instahide_classifier import InstaHideClassifier
 from ricsk.baselines._lsb import LSBEncryptor
@@ -20,6 +21,7 @@ __all__ = [
     "BinaryNetworkClassifier",
     "CloakEncryptor",
     "FeatureMapClassifier",
+    "HidingEncryptor",
     "InstaHideClassifier",
     "InstaHideEncryptor",
     "LSBEncryptor",

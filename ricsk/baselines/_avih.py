@@ -32,10 +32,10 @@ from ricsk._threads import bounded_threads
 from ricsk.base import EncryptorTags, KeyedEncryptor
 from ricsk.baselines._key_network import train_key_network
 from ricsk.baselines._noise import draw_normal
+from ricsk.baselines._search_on import search_on
 from ricsk.encryptors import GuidedEncryptor
-from ricsk.encryptors.sealed import Goal, Targets
-from ricsk.exceptions import TargetNotReachedError
-from ricsk.images import ImageBatch, ImageForm, describe
+from ricsk.encryptors.sealed import Goal
+from ricsk.images import ImageBatch, describe
 from ricsk.keys import SecretKey, encode_context
 from ricsk.nn import KeyGenerator, from_pixels, to_pixels, to_tensor
 from ricsk.training import load_weights, save_weights
@@ -47,7 +47,6 @@ _VERSION = 1
 _RATE, _RATE_FACTOR, _MAX_INCREASES, _MOMENTUM = 0.02, 0.8, 8, 0.3
 _RECOVERY_WEIGHT, _VARIANCE_WEIGHT, _LABEL_WEIGHT = 2.0, 0.005, 0.001
 _WINDOW = 4
-_MAX_REPAIRS = 3
 _CHUNK_VALUES = 1 << 18
 
 
@@ -248,7 +247,7 @@ class AVIHEncryptor(KeyedEncryptor, GuidedEncryptor):
         levels = self.value_range_.to_uint8(batch.pixels)
         targets = self._goal.ask(batch.pixels, batch.form)
         found = np.stack([self._search(*pair) for pair in zip(levels, targets.labels, strict=True)])
-        self._repair(found, targets, batch.form)
+        found = search_on(self._goal, found, targets, batch.form, verbose=self.verbose)
         return self.value_range_.from_uint8(found, batch.pixels.dtype)
 
     def _search(self, image: NDArray[np.uint8], label: np.int64) -> NDArray[np.uint8]:
@@ -284,32 +283,6 @@ class AVIHEncryptor(KeyedEncryptor, GuidedEncryptor):
             + _VARIANCE_WEIGHT * variance
             - _LABEL_WEIGHT * scores[0, label] / scores.shape[1]
         )
-
-    def _repair(self, found: NDArray[np.uint8], targets: Targets, form: ImageForm) -> None:
-        """Change ciphertexts that are read otherwise until they are read as the images."""
-        pending = np.flatnonzero(~self._goal.is_met(found, targets, form))
-        for attempt in range(_MAX_REPAIRS):
-            if not len(pending):
-                return
-            streams = [
-                self.key_.keystream("avih/repair", self._context + bytes([attempt]) + c.tobytes())
-                for c in found[pending]
-            ]
-            found[pending] = self._goal.search(
-                found[pending],
-                targets[pending],
-                streams,
-                held_planes=0,
-                attempt=attempt,
-                verbose=self.verbose,
-            )
-            pending = pending[~self._goal.is_met(found[pending], targets[pending], form)]
-        if len(pending):
-            raise TargetNotReachedError(
-                f"no ciphertext was found that the classifier reads as it reads X[{pending[0]}], "
-                f"and {len(pending) - 1} more. Give a classifier with larger margins. Nothing was "
-                "returned."
-            )
 
     def _decrypt(self, pixels: NDArray[Any]) -> NDArray[Any]:
         levels = to_tensor(self.value_range_.to_uint8(pixels))
