@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,14 +39,21 @@ def decrypt(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Open sealed files: each comes back byte for byte, with its name.
+    """Decrypt files: a sealed one comes back byte for byte, with its name.
 
     Where a service has taken the file out of the PNG file, the small picture that is left is
-    written in its place, and reported.
+    written in its place, and reported. Of the schemes that encrypt pixels alone, which the file
+    names, pictures come back as PNG files.
     """
     check_there(src)
     keyfile = check_key(key)
-    from ricsk.files import decrypt_folder, list_folder, open_photograph
+    from ricsk.files import (
+        decrypt_folder,
+        decrypt_picture,
+        is_encrypted_picture,
+        list_folder,
+        open_photograph,
+    )
     from ricsk.keys import coerce_opening_key
 
     opening = coerce_opening_key(keyfile)
@@ -57,9 +66,13 @@ def decrypt(
         results = decrypt_folder(src, dst, opening, resume=resume, overwrite=force, n_jobs=jobs)
         shown = show_progress(results, total, quiet=quiet or as_json)
         return report(shown, as_json=as_json, quiet=quiet)
-    source = sys.stdin.buffer if is_stream(src) else src
-    target = sys.stdout.buffer if is_stream(dst) else dst
-    if open_photograph(source, opening, target, overwrite=force).found == "thumbnail":
+    source: Any = io.BytesIO(sys.stdin.buffer.read()) if is_stream(src) else src
+    target: Any = sys.stdout.buffer if is_stream(dst) else dst
+    if is_encrypted_picture(source):
+        if dst.is_dir():
+            target = dst / src.name
+        decrypt_picture(source, opening, target, overwrite=force)
+    elif open_photograph(source, opening, target, overwrite=force).found == "thumbnail":
         raise CommandError(
             f"{src}: the original is no longer in it, and nothing was written. A thumbnail is "
             "left; ricsk.files.open_photograph returns it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,6 +48,19 @@ _N_SAMPLE = 16
     show_default=True,
     help="What the model reads in the sealed picture as in the photograph.",
 )
+@click.option(
+    "--scheme",
+    type=click.Choice(["sealed", "etc", "pe", "le"]),
+    default="sealed",
+    show_default=True,
+    help="sealed keeps the whole file. The others encrypt its pixels alone.",
+)
+@click.option(
+    "--block-size",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="For etc and le: the side of the blocks; by default 16, and 4.",
+)
 @options.jobs
 @options.resume
 @options.force
@@ -62,6 +76,8 @@ def encrypt(
     weights: Path | None,
     trust_model: bool,
     match: Literal["label", "proba", "features"],
+    scheme: Literal["sealed", "etc", "pe", "le"],
+    block_size: int | None,
     jobs: int,
     resume: bool,
     force: bool,
@@ -69,49 +85,106 @@ def encrypt(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Seal files: a PNG file each, which carries the whole file, encrypted.
+    """Encrypt files: a PNG file each, which carries the whole file.
 
     With --model, that classifier reads the picture in the PNG file as it reads the photograph;
     without, the picture is noise that no classifier was asked about. The names of files and folders
     stay readable, and so does what the classifier says.
+
+    With another --scheme the pixels of pictures are encrypted in their own size, or in that of
+    --model, which has learnt on such ciphertexts. Nothing else of the file is kept.
     """
     check_there(src)
-    from ricsk.files import encrypt_folder, list_folder, seal_photograph
+    if scheme != "sealed" and recipients:
+        raise CommandError(
+            f"the scheme {scheme} has no recipients. Give --key, or leave --scheme out.",
+            ExitCode.USAGE,
+        )
+    if block_size is not None and scheme not in ("etc", "le"):
+        raise CommandError(
+            f"the scheme {scheme} has no blocks. Leave --block-size out.", ExitCode.USAGE
+        )
+    from ricsk.files import encrypt_folder, encrypt_picture, list_folder, seal_photograph
     from ricsk.keys import PublicKey, SecretKey
 
-    sealing: dict[str, Any] = {}
+    how: dict[str, Any] = {}
     if recipients:
-        sealing["recipients"] = [PublicKey.from_file(path) for path in recipients]
+        how["recipients"] = [PublicKey.from_file(path) for path in recipients]
     else:
-        sealing["key"] = SecretKey.from_file(check_key(key))
+        how["key"] = SecretKey.from_file(check_key(key))
     if dry_run:
         found = list_folder(src) if src.is_dir() else [src]
         for one in found:
             print_line(str(one if isinstance(one, Path) else one.source))
         return ExitCode.DONE
-    if model is None:
-        note = "No --model: the pictures are noise that no classifier was asked about."
-        print_note(note, quiet=quiet or as_json)
-    elif is_stream(src):
-        raise CommandError(
-            "--model needs a file or folder, whose pictures it is shown first.", ExitCode.USAGE
+    note = "No --model: the pictures are noise that no classifier was asked about."
+    if scheme != "sealed":
+        note = (
+            "Pixels alone are kept: pictures come back as PNG files, without names and EXIF data."
         )
-    else:
+        classifier = (
+            None if model is None else load_classifier(model, weights, trust_model, to_seal=False)
+        )
+        how = {"encryptor": _make_pixel_encryptor(scheme, how["key"], block_size, classifier)}
+    elif model is not None:
+        note = ""
+        if is_stream(src):
+            raise CommandError(
+                "--model needs a file or folder, whose pictures it is shown first.", ExitCode.USAGE
+            )
         files = list_folder(src) if src.is_dir() else [src]
         pictures = (path for path in files if isinstance(path, Path))
         classifier = load_classifier(model, weights, trust_model, to_seal=True)
-        sealing = {"encryptor": _make_encryptor(sealing, classifier, match, pictures)}
+        how = {"encryptor": _make_encryptor(how, classifier, match, pictures)}
+    if note:
+        print_note(note, quiet=quiet or as_json)
     if src.is_dir():
-        results = encrypt_folder(src, dst, resume=resume, overwrite=force, n_jobs=jobs, **sealing)
+        results = encrypt_folder(src, dst, resume=resume, overwrite=force, n_jobs=jobs, **how)
         total = sum(1 for _ in list_folder(src))
         shown = show_progress(results, total, quiet=quiet or as_json)
         return report(shown, as_json=as_json, quiet=quiet)
-    source: Any = sys.stdin.buffer if is_stream(src) else src
+    source: Any = io.BytesIO(sys.stdin.buffer.read()) if is_stream(src) else src
     target: Any = sys.stdout.buffer if is_stream(dst) else dst
     if dst.is_dir():
         target = dst / f"{src.name}.png"
-    seal_photograph(source, target, overwrite=force, **sealing)
+    write: Any = seal_photograph if scheme == "sealed" else encrypt_picture
+    write(source, target, overwrite=force, **how)
     return ExitCode.DONE
+
+
+def _make_pixel_encryptor(
+    scheme: Literal["etc", "pe", "le"], key: Any, block_size: int | None, classifier: Any | None
+) -> Any:
+    """Make an encryptor of pixels: unfitted, or fitted on the size of the classifier's images."""
+    import numpy as np
+
+    from ricsk.encryptors import EtCEncryptor, LearnableEncryptor, PixelEncryptor
+
+    blocks: dict[str, Any] = {"pad": True}
+    if block_size is not None:
+        blocks["block_size"] = block_size
+    encryptor: Any = {
+        "etc": lambda: EtCEncryptor(key, **blocks),
+        "pe": lambda: PixelEncryptor(key),
+        "le": lambda: LearnableEncryptor(key, **blocks),
+    }[scheme]()
+    if classifier is None:
+        return encryptor
+    return encryptor.fit(np.zeros((1, *_find_shape(classifier)), np.uint8))
+
+
+def _find_shape(classifier: Any) -> tuple[int, int, int]:
+    shape: tuple[int, int, int] | None = getattr(classifier, "image_shape_in_", None)
+    if shape is None and getattr(classifier, "size", None) is not None:
+        height, width = classifier.size
+        shape = height, width, 3
+    if shape is None:
+        raise CommandError(
+            f"{type(classifier).__name__} does not say what size of images it reads. Encrypt for "
+            "it in Python, by an encryptor.",
+            ExitCode.MODEL,
+        )
+    return shape
 
 
 def _make_encryptor(
@@ -127,16 +200,7 @@ def _make_encryptor(
     from ricsk.codecs import fit_to_shape, read_image
     from ricsk.encryptors import SealedEncryptor
 
-    shape = getattr(classifier, "image_shape_in_", None)
-    if shape is None and getattr(classifier, "size", None) is not None:
-        height, width = classifier.size
-        shape = height, width, 3
-    if shape is None:
-        raise CommandError(
-            f"{type(classifier).__name__} does not say what size of images it reads. Seal for it "
-            "in Python, by SealedEncryptor.",
-            ExitCode.MODEL,
-        )
+    shape = _find_shape(classifier)
     sample = []
     for path in pictures:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def load_classifier(model: str, weights: Path | None, trust_model: bool, *, to_s
     Parameters
     ----------
     model : str
-        A file, or ``timm:NAME``.
+        A file, or ``timm:NAME``. Beside a ``.safetensors`` file there must be timm's
+        ``config.json``, which says of which network its weights are.
     weights : Path, optional
         For the latter.
     trust_model : bool
@@ -42,6 +44,8 @@ def load_classifier(model: str, weights: Path | None, trust_model: bool, *, to_s
             return _load_timm(name, weights)
         if weights is not None:
             raise ValueError("--weights is for timm:NAME.")
+        if model.lower().endswith(".safetensors"):
+            return _load_safetensors(Path(model))
         if to_seal and model.lower().endswith(".onnx"):
             from ricsk.pretrained import PretrainedClassifier
 
@@ -55,13 +59,45 @@ def load_classifier(model: str, weights: Path | None, trust_model: bool, *, to_s
 
 
 def _load_timm(name: str, weights: Path | None) -> Any:
+    if weights is None:
+        return _as_classifier(_import_timm().create_model(name, pretrained=True))
+    return _as_classifier(_import_timm().create_model(name, pretrained=False), weights)
+
+
+def _load_safetensors(path: Path) -> Any:
+    """Load weights in the layout of a repository of models: beside them is what they are of."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}.")
+    config = path.with_name("config.json")
+    try:
+        said = json.loads(config.read_bytes())
+        name = str(said["architecture"])
+        expects = {**said.get("pretrained_cfg", {}), "label_names": said.get("label_names")}
+        parameters = {
+            "num_classes": said.get("num_classes", expects.get("num_classes")),
+            "pretrained_cfg_overlay": expects,
+            **said.get("model_args", {}),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path.name} holds weights alone, and there is no config.json of timm beside it that "
+            "says of which network. Put it there, or give --model timm:NAME --weights "
+            f"{path.name}."
+        ) from None
+    return _as_classifier(_import_timm().create_model(name, pretrained=False, **parameters), path)
+
+
+def _import_timm() -> Any:
     try:
         import timm
     except ImportError:
         raise ImportError("timm is not installed; pip install 'ricsk[timm]'.") from None
+    return timm
+
+
+def _as_classifier(network: Any, weights: Path | None = None) -> Any:
     from ricsk.pretrained import PretrainedClassifier
 
-    network = timm.create_model(name, pretrained=weights is None)
     if weights is not None:
         from safetensors.torch import load_file
 

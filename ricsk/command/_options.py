@@ -35,7 +35,9 @@ key = click.option(
     "--key", type=FILE, metavar="KEYFILE", envvar="RICSK_KEYFILE", help="The key, by keygen."
 )
 model = click.option(
-    "--model", metavar="MODEL", help="A classifier: a .skops, .onnx or .joblib file, or timm:NAME."
+    "--model",
+    metavar="MODEL",
+    help="A classifier: a .skops, .onnx, .safetensors or .joblib file, or timm:NAME.",
 )
 weights = click.option(
     "--weights",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ricsk.files._frame import decrypt_frame, encrypt_frame
     from ricsk.files._header import CiphertextHeader
     from ricsk.files._open import OpenedPhotograph, open_photograph
+    from ricsk.files._picture import decrypt_picture, encrypt_picture, is_encrypted_picture
     from ricsk.files._rekey import rekey_file, rekey_folder
     from ricsk.files._seal import read_photograph, seal_photograph
     from ricsk.files._survives import Survival, survives
@@ -29,9 +30,12 @@ __all__ = [
     "Survival",
     "decrypt_folder",
     "decrypt_frame",
+    "decrypt_picture",
     "encode_ciphertexts",
     "encrypt_folder",
     "encrypt_frame",
+    "encrypt_picture",
+    "is_encrypted_picture",
     "list_folder",
     "open_photograph",
     "read_ciphertexts",
@@ -50,6 +54,7 @@ _HOMES = {
     "_frame": ("decrypt_frame", "encrypt_frame"),
     "_header": ("CiphertextHeader",),
     "_open": ("OpenedPhotograph", "open_photograph"),
+    "_picture": ("decrypt_picture", "encrypt_picture", "is_encrypted_picture"),
     "_rekey": ("rekey_file", "rekey_folder"),
     "_seal": ("read_photograph", "seal_photograph"),
     "_survives": ("Survival", "survives"),

@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ricsk._atomic import write_whole
 from ricsk.files._ciphertexts import read_header
 from ricsk.files._envelope import SCHEME
-from ricsk.files._header import show_key_id
+from ricsk.files._header import find_scheme, show_key_id
 from ricsk.files._open import open_photograph
+from ricsk.files._picture import (
+    check_ready,
+    decrypt_picture,
+    encrypt_picture,
+    is_encrypted_picture,
+)
 from ricsk.files._seal import seal_photograph
 from ricsk.files._write import encode_picture
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
 from ricsk.parallel import deal
-
-if TYPE_CHECKING:
-    from ricsk.encryptors import SealedEncryptor
 
 __all__ = ["FileResult", "decrypt_folder", "encrypt_folder", "list_folder"]
 
@@ -57,6 +60,10 @@ class FileResult:
     message: str | None = None
 
 
+_Write = Callable[..., None]
+"""From source and destination, and whether to overwrite."""
+
+
 class _Task(NamedTuple):
     source: Path
     target: Path
@@ -65,7 +72,7 @@ class _Task(NamedTuple):
 def encrypt_folder(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
-    encryptor: SealedEncryptor | None = None,
+    encryptor: Any | None = None,
     *,
     key: SecretKey | bytes | str | os.PathLike[str] | None = None,
     recipients: Sequence[PublicKey] | None = None,
@@ -73,7 +80,11 @@ def encrypt_folder(
     overwrite: bool = False,
     n_jobs: int | None = None,
 ) -> Iterator[FileResult]:
-    """Seal all files of a folder and the folders in it, each to a PNG file of its own.
+    """Encrypt all files of a folder and the folders in it, each to a PNG file of its own.
+
+    With a `SealedEncryptor`, a key or recipients they are sealed photographs, which keep whole
+    files of any kind. With an encryptor of another scheme the pixels of pictures are encrypted, as
+    by `encrypt_picture`, and other files fail.
 
     ``a/b.jpg`` becomes ``a/b.jpg.png``: names stay readable. Links to files are followed, and those
     to folders are not. A file that fails is reported, and stops nothing.
@@ -84,10 +95,10 @@ def encrypt_folder(
         The folder.
     destination : path
         A folder outside of it. It is made if it is not there.
-    encryptor : SealedEncryptor, optional
-        As for `seal_photograph`, and so are `key` and `recipients`.
+    encryptor : encryptor, optional
+        As for `seal_photograph`, and so are `key` and `recipients`; or as for `encrypt_picture`.
     resume : bool, default=False
-        Whether files that are there, sealed with this key, are passed over. What a run that was
+        Whether files that are there, encrypted with this key, are passed over. What a run that was
         killed has left half-written is removed first, so no other run may be writing there.
     overwrite : bool, default=False
         Whether files that are there are replaced.
@@ -128,14 +139,24 @@ def encrypt_folder(
     any file
     """
     if sum(given is not None for given in (encryptor, key, recipients)) != 1:
-        raise ValueError("give a fitted SealedEncryptor, key=... or recipients=..., one of them.")
+        raise ValueError("give an encryptor, key=... or recipients=..., one of them.")
+    check_ready(encryptor)
     secret = None if key is None else SecretKey.coerce(key)
+    write: _Write = partial(seal_photograph, encryptor=encryptor, key=secret, recipients=recipients)
+    scheme = SCHEME
+    if encryptor is not None:
+        given = getattr(encryptor, "key_", getattr(encryptor, "key", None))
+        secret = given if given is None else SecretKey.coerce(given)
+        found, _ = find_scheme(encryptor)
+        if found != "sealed":
+            write, scheme = partial(encrypt_picture, encryptor=encryptor), found
+    key_id = show_key_id(secret) if isinstance(secret, SecretKey) else None
     folder, target = _check_folders(source, destination)
     work = partial(
         _encrypt_file,
-        encryptor=encryptor,
-        key=secret,
-        recipients=recipients,
+        write=write,
+        scheme=scheme,
+        key_id=key_id,
         resume=resume,
         overwrite=overwrite,
     )
@@ -151,14 +172,15 @@ def decrypt_folder(
     overwrite: bool = False,
     n_jobs: int | None = None,
 ) -> Iterator[FileResult]:
-    """Open all sealed photographs of a folder and the folders in it, each to the file that it was.
+    """Open all ciphertexts of a folder and the folders in it that the key alone opens.
 
-    Files get the names that they had when they were sealed, in the same folders.
+    Sealed photographs become the files that they were, under the names that they had, in the same
+    folders. What `encrypt_picture` wrote becomes PNG files, under the names of the ciphertexts.
 
     Parameters
     ----------
     source : path
-        The folder. Files that are not sealed photographs are reported as failed.
+        The folder. Files that are no such ciphertexts are reported as failed.
     destination : path
         A folder outside of it. It is made if it is not there.
     key : SecretKey, PrivateKey, bytes or path
@@ -284,29 +306,33 @@ def _run_lot(
 def _encrypt_file(
     task: _Task,
     *,
-    encryptor: SealedEncryptor | None,
-    key: SecretKey | None,
-    recipients: Sequence[PublicKey] | None,
+    write: _Write,
+    scheme: str,
+    key_id: str | None,
     resume: bool,
     overwrite: bool,
 ) -> FileResult:
     source, target = task
     if resume and target.exists():
         header = read_header(target)
-        ours = key if encryptor is None else encryptor.key_
-        expected = show_key_id(ours) if isinstance(ours, SecretKey) else None
-        if header.scheme == SCHEME and header.key_id == expected:
-            return FileResult(source, "skipped", target, "was sealed before")
+        if (header.scheme, header.key_id) == (scheme, key_id):
+            return FileResult(source, "skipped", target, "was encrypted before")
         raise ValueError(
-            f"{target.name!r} is there and was not sealed with this key. Give another destination, "
-            "or have it replaced."
+            f"{target.name!r} is there and was not encrypted with this key and scheme. Give "
+            "another destination, or have it replaced."
         )
-    seal_photograph(source, target, encryptor, key=key, recipients=recipients, overwrite=overwrite)
+    write(source, target, overwrite=overwrite)
     return FileResult(source, "done", target)
 
 
 def _decrypt_file(task: _Task, *, key: Any, resume: bool, overwrite: bool) -> FileResult:
     source, target = task
+    if is_encrypted_picture(source):
+        picture = target.with_name(source.name)
+        if resume and picture.exists():
+            return FileResult(source, "skipped", picture, "was opened before")
+        decrypt_picture(source, key, picture, overwrite=overwrite)
+        return FileResult(source, "done", picture)
     if resume and target.exists():
         return FileResult(source, "skipped", target, "was opened before")
     try:

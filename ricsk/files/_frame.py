@@ -18,11 +18,17 @@ from sklearn.utils.validation import check_is_fitted
 from ricsk._callers import find_caller
 from ricsk._secrets import show_object
 from ricsk.exceptions import RicskError
-from ricsk.files._ciphertexts import encode_ciphertexts, read_ciphertexts
+from ricsk.files._ciphertexts import read_ciphertexts
 from ricsk.files._envelope import Place
-from ricsk.files._header import describe_encryptor
+from ricsk.files._header import find_scheme
 from ricsk.files._open import open_photograph
-from ricsk.files._seal import read_for_image, read_photograph, seal_photograph
+from ricsk.files._picture import (
+    check_ready,
+    decrypt_picture,
+    encrypt_picture,
+    is_encrypted_picture,
+)
+from ricsk.files._seal import read_for_image, seal_photograph
 from ricsk.files._write import encode_picture
 from ricsk.images import check_images
 from ricsk.keys import PrivateKey, PublicKey, SecretKey, coerce_opening_key
@@ -61,9 +67,8 @@ def encrypt_frame(
     """Encrypt a column of images: each becomes the content of an image file that shows noise.
 
     With a `SealedEncryptor`, a key or recipients these are sealed photographs, which bring every
-    file back byte for byte. With an encryptor of another scheme each image is encrypted as the
-    classifier is given it, cropped and resized by `read_photograph`, and stored as by
-    `encode_ciphertexts`.
+    file back byte for byte. With an encryptor of another scheme pixels alone are encrypted, as by
+    `encrypt_picture`.
 
     The function takes a part of a table as it takes the whole: give it to ``map_partitions`` of
     Dask, or to ``map`` of Hugging Face's datasets ``with_format("pandas")``.
@@ -78,7 +83,7 @@ def encrypt_frame(
         Of the column. Its cells are paths, contents of files as bytes, Pillow images, or dicts with
         "bytes" and "path", as datasets keeps images. Missing ones stay missing.
     encryptor : encryptor, optional
-        Fitted, of any scheme that `describe_encryptor` knows.
+        Fitted, of any scheme; or unfitted, as `encrypt_picture` says.
     key : SecretKey, bytes or path, optional
         The key, where there is no encryptor: pixels are then plain noise that no classifier was
         asked about.
@@ -126,8 +131,9 @@ def encrypt_frame(
     b'PNG'
     """
     if sum(given is not None for given in (encryptor, key, recipients)) != 1:
-        raise ValueError("give a fitted encryptor, key=... or recipients=..., one of them.")
-    if encryptor is not None and _find_scheme(encryptor) != "sealed":
+        raise ValueError("give an encryptor, key=... or recipients=..., one of them.")
+    check_ready(encryptor)
+    if encryptor is not None and find_scheme(encryptor)[0] != "sealed":
         work: Work = partial(_encrypt_pixels, encryptor=encryptor)
     else:
         secret = None if key is None else SecretKey.coerce(key)
@@ -156,8 +162,9 @@ def decrypt_frame(
         Fitted as the one that encrypted, where that was not a `SealedEncryptor`. What comes back
         are PNG files of its images.
     key : SecretKey, PrivateKey, bytes or path, optional
-        The key of sealed photographs. What comes back are the files; where a service has taken one
-        out, a PNG file of its thumbnail, and a warning names the rows.
+        The key. Of sealed photographs the files come back; where a service has taken one out, a PNG
+        file of its thumbnail, and a warning names the rows. Of what `decrypt_picture` opens, PNG
+        files of the pictures.
     errors : {"raise", "coerce"}, default="raise"
         What becomes of one that cannot be decrypted: an error, or a missing value and one warning
         that names the rows.
@@ -187,7 +194,9 @@ def decrypt_frame(
     """
     if (encryptor is None) == (key is None):
         raise ValueError("give a fitted encryptor or key=..., one of them.")
-    if encryptor is not None and _find_scheme(encryptor) != "sealed":
+    if encryptor is not None:
+        check_is_fitted(encryptor)
+    if encryptor is not None and find_scheme(encryptor)[0] != "sealed":
         work: Work = partial(_decrypt_pixels, encryptor=encryptor)
     elif encryptor is not None and encryptor.recipients_:
         raise ValueError(
@@ -201,11 +210,6 @@ def decrypt_frame(
 
 
 Work = Callable[[Place], _Found]
-
-
-def _find_scheme(encryptor: Any) -> str:
-    check_is_fitted(encryptor)
-    return describe_encryptor(encryptor).scheme
 
 
 def _replace(
@@ -310,6 +314,8 @@ def _seal(
 
 
 def _open(source: Place, *, key: SecretKey | PrivateKey) -> _Found:
+    if is_encrypted_picture(source):
+        return _Found(encode_picture(decrypt_picture(source, key)))
     opened = open_photograph(source, key)
     if opened.data is None:
         return _Found(encode_picture(opened.thumbnail), is_thumbnail=True)
@@ -317,9 +323,9 @@ def _open(source: Place, *, key: SecretKey | PrivateKey) -> _Found:
 
 
 def _encrypt_pixels(source: Place, *, encryptor: Any) -> _Found:
-    X = read_photograph(read_for_image(source), encryptor)
-    (content,) = encode_ciphertexts(encryptor.transform(X), encryptor)
-    return _Found(content)
+    encrypted = io.BytesIO()
+    encrypt_picture(source, encrypted, encryptor)
+    return _Found(encrypted.getvalue())
 
 
 def _decrypt_pixels(source: Place, *, encryptor: Any) -> _Found:

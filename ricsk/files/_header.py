@@ -11,7 +11,14 @@ from ricsk._secrets import show_object
 from ricsk.exceptions import NewerFormatError, WrongKeyError
 from ricsk.keys import PrivateKey, SecretKey
 
-__all__ = ["MAX_HEADER_BYTES", "CiphertextHeader", "describe_encryptor", "show_key_id", "to_json"]
+__all__ = [
+    "MAX_HEADER_BYTES",
+    "CiphertextHeader",
+    "describe_encryptor",
+    "find_scheme",
+    "show_key_id",
+    "to_json",
+]
 
 MAX_HEADER_BYTES = 1 << 14
 """The most bytes of a header."""
@@ -201,14 +208,7 @@ def describe_encryptor(encryptor: Any) -> CiphertextHeader:
     TypeError
         If it is of another class.
     """
-    paths = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(encryptor).__mro__)
-    known = next((_SCHEMES[path] for path in paths if path in _SCHEMES), None)
-    if known is None:
-        raise TypeError(
-            f"{show_object(encryptor)} is not an encryptor whose files are known. Give one of "
-            "ricsk's; other ciphertexts can be kept with numpy.save."
-        )
-    scheme, version, read = known
+    scheme, version, read = _SCHEMES[_find_path(encryptor)]
     key = getattr(encryptor, "key_", None)
     if getattr(encryptor, "recipients_", ()):
         version = RECIPIENTS_VERSION
@@ -219,6 +219,39 @@ def describe_encryptor(encryptor: Any) -> CiphertextHeader:
         encryptor.image_shape_in_,
         read(encryptor),
     )
+
+
+def find_scheme(encryptor: Any) -> tuple[str, int]:
+    """Say of which scheme and version the files of an encryptor are, which need not be fitted.
+
+    Parameters
+    ----------
+    encryptor : encryptor
+        One of this package.
+
+    Returns
+    -------
+    scheme : str
+    version : int
+
+    Raises
+    ------
+    TypeError
+        If it is of another class.
+    """
+    scheme, version, _ = _SCHEMES[_find_path(encryptor)]
+    return scheme, version
+
+
+def _find_path(encryptor: Any) -> str:
+    paths = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(encryptor).__mro__)
+    known = next((path for path in paths if path in _SCHEMES), None)
+    if known is None:
+        raise TypeError(
+            f"{show_object(encryptor)} is not an encryptor whose files are known. Give one of "
+            "ricsk's; other ciphertexts can be kept with numpy.save."
+        )
+    return known
 
 
 def _read_scheme(encryptor: Any) -> dict[str, Any]:

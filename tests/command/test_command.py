@@ -8,12 +8,15 @@ import re
 import stat
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from ricsk import CNNClassifier
 from ricsk.command import main
@@ -101,6 +104,108 @@ def test_a_model_reads_the_sealed_pictures_as_the_photographs(
     one = tmp_path / "one.png"
     assert ricsk("encrypt", photos / "0.png", one, "--key", keyfile, *shared)[0] == 0
     assert ricsk("classify", one, *shared)[1].split("\t")[1] == plain[0].split("\t")[1]
+
+
+@pytest.mark.parametrize("scheme", ["etc", "pe", "le"])
+def test_other_schemes_encrypt_pixels_alone(ricsk, keyfile, photos, tmp_path, scheme):
+    sealed, back = tmp_path / "sealed", tmp_path / "back"
+    (photos / "note.txt").write_text("no picture")
+    Image.fromarray(X[4, :20, :, 0]).save(photos / "odd.jpg")
+    shared = ("--key", keyfile, "--scheme", scheme)
+    code, _, err = ricsk("encrypt", photos, sealed, *shared, "--jobs", 2)
+    assert code == 1
+    assert "Pixels alone are kept" in err
+    assert "note.txt: cannot read the image" in err
+    assert "5 done, 1 failed" in err
+    header = read_header(sealed / "odd.jpg.png")
+    assert (header.scheme, header.image_shape) == (scheme, (20, 32, 1))
+    assert ricsk("encrypt", photos, sealed, *shared, "--resume")[2].endswith(
+        "5 skipped, 1 failed\n"
+    )
+    other = "pe" if scheme == "etc" else "etc"
+    changed = ("--key", keyfile, "--scheme", other, "--resume")
+    assert ricsk("encrypt", photos, sealed, *changed)[2].endswith("6 failed\n")
+    assert ricsk("decrypt", sealed, back, "--key", keyfile)[0] == 0
+    for path in photos.rglob("*.???"):
+        if path.suffix != ".txt":
+            found = Image.open(back / path.relative_to(photos).with_name(f"{path.name}.png"))
+            np.testing.assert_array_equal(np.asarray(found), np.asarray(Image.open(path)))
+
+
+def test_a_model_of_another_scheme_says_the_size(ricsk, keyfile, photos, tmp_path, model):
+    Image.fromarray(X[4, :20, :, 0]).save(photos / "odd.png")
+    arguments = ("--key", keyfile, "--scheme", "etc", "--block-size", 8)
+    one = tmp_path / "one.png"
+    shared = ("--model", model, "--trust-model")
+    assert ricsk("encrypt", photos / "odd.png", one, *arguments, *shared)[0] == 0
+    header = read_header(one)
+    assert (header.image_shape, header.parameters["block_size"]) == ((32, 32, 1), 8)
+
+
+def test_a_picture_through_pipes(keyfile, photos, tmp_path):
+    ricsk = [sys.executable, "-m", "ricsk"]
+    plain = (photos / "0.png").read_bytes()
+    shared = ["--key", str(keyfile)]
+    encrypted = subprocess.run(
+        [*ricsk, "encrypt", "-", "-", *shared, "--scheme", "pe"],
+        input=plain,
+        capture_output=True,
+        check=True,
+    )
+    back = subprocess.run(
+        [*ricsk, "decrypt", "-", "-", *shared],
+        input=encrypted.stdout,
+        capture_output=True,
+        check=True,
+    )
+    found = np.asarray(Image.open(io.BytesIO(back.stdout)))
+    np.testing.assert_array_equal(found, np.asarray(Image.open(io.BytesIO(plain))))
+
+
+def test_options_that_do_not_fit_the_scheme(ricsk, keyfile, photos, tmp_path):
+    arguments = ("encrypt", photos, tmp_path / "sealed", "--key", keyfile)
+    code, _, err = ricsk(*arguments, "--scheme", "pe", "--block-size", 4)
+    assert (code, "pe has no blocks" in err) == (2, True)
+    code, _, err = ricsk(*arguments, "--scheme", "etc", "--recipient", tmp_path / "public")
+    assert (code, "etc has no recipients" in err) == (2, True)
+
+
+def test_weights_in_the_layout_of_a_repository(ricsk, keyfile, photos, tmp_path, monkeypatch):
+    """Of timm, for which a stand-in takes its place here: it does not import everywhere."""
+    made = {}
+
+    class Network(torch.nn.Module):
+        def __init__(self, num_classes):
+            super().__init__()
+            self.num_classes = num_classes
+            self.head = torch.nn.Linear(3, num_classes)
+
+        def forward(self, x):
+            return self.head(x.mean(dim=(2, 3)))
+
+    def create_model(name, pretrained, num_classes, pretrained_cfg_overlay):
+        made.update(name=name, pretrained=pretrained)
+        network = Network(num_classes)
+        network.pretrained_cfg = pretrained_cfg_overlay
+        return network
+
+    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model))
+    weights = tmp_path / "model.safetensors"
+    trained = Network(2)
+    save_file(trained.state_dict(), weights)
+    arguments = ("classify", photos / "0.png", "--model", weights, "--json")
+    code, _, err = ricsk(*arguments)
+    assert code == 4
+    assert "give --model timm:NAME --weights model.safetensors" in err
+    config = {"architecture": "small", "num_classes": 2, "label_names": ["cat", "dog"]}
+    config["pretrained_cfg"] = {"input_size": [3, 32, 32], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, out, err = ricsk(*arguments)
+    assert code == 0, err
+    assert made == {"name": "small", "pretrained": False}
+    pixels = torch.from_numpy(np.array(Image.open(photos / "0.png").convert("RGB"))) / 255
+    expected = trained(pixels.permute(2, 0, 1)[None]).argmax()
+    assert json.loads(out)["label"] == ["cat", "dog"][expected]
 
 
 def test_models_that_cannot_be_used_end_in_a_code_and_a_hint(

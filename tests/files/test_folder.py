@@ -89,7 +89,7 @@ def test_what_is_there_is_neither_overwritten_nor_taken_for_done(plain, tmp_path
     assert all("exists, and is not overwritten" in result.message for result in results)
     results = list(encrypt_folder(plain, sealed, key=KEY, resume=True))
     assert {result.status for result in results} == {"failed"}
-    assert all("was not sealed with this key" in result.message for result in results)
+    assert all("was not encrypted with this key" in result.message for result in results)
     assert read_all(sealed) == before
     results = list(encrypt_folder(plain, sealed, key=KEY, overwrite=True))
     assert {result.status for result in results} == {"done"}

@@ -17,7 +17,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from ricsk import EtCEncryptor, PrivateKey, SealedEncryptor, SecretKey
+from ricsk import (
+    EtCEncryptor,
+    PixelEncryptor,
+    PrivateKey,
+    RICEncryptor,
+    SealedEncryptor,
+    SecretKey,
+)
 from ricsk.codecs import read_image
 from ricsk.exceptions import NotSealedError, WrongKeyError
 from ricsk.files import decrypt_frame, encrypt_frame, open_photograph, read_photograph
@@ -103,9 +110,10 @@ def test_a_pillow_image_that_is_to_be_turned_stays_so(mode):
 
 
 def test_an_encryptor_that_opens_nothing_or_is_not_fitted_is_refused(df):
-    for use in (encrypt_frame, decrypt_frame):
-        with pytest.raises(NotFittedError):
-            use(df, 5, EtCEncryptor(KEY))
+    with pytest.raises(NotFittedError):
+        encrypt_frame(df, 5, RICEncryptor(KEY))
+    with pytest.raises(NotFittedError):
+        decrypt_frame(df, 5, EtCEncryptor(KEY))
     classifier = FrozenEstimator(LogisticRegression().fit([[0.0] * 1024, [1.0] * 1024], [0, 1]))
     public = PrivateKey.generate().public_key
     encryptor = SealedEncryptor(None, classifier, kappa=0, recipients=[public])
@@ -146,6 +154,17 @@ def test_other_schemes_encrypt_what_the_classifier_is_given(df):
         np.testing.assert_array_equal(read_image(found), plain)
     with pytest.raises(WrongKeyError, match=r"^row 7 of 5 was not decrypted: "):
         decrypt_frame(encrypted, 5, encryptor.with_key(OTHER))
+
+
+def test_pictures_in_their_own_size_come_back_by_the_key_alone(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(image[: 10 + i]) for i, image in enumerate(X)]
+    df = pd.DataFrame({"picture": [*pictures, None]})
+    encrypted = encrypt_frame(df, "picture", PixelEncryptor(KEY))
+    back = decrypt_frame(encrypted, "picture", key=KEY)["picture"]
+    for picture, content in zip(pictures, back, strict=False):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), picture)
+    assert back[3] is None
 
 
 def test_several_at_a_time_stay_in_order(df):
@@ -191,9 +210,9 @@ def test_where_the_file_was_taken_out_a_thumbnail_is_left(df):
     [
         ({"column": "z"}, "KeyError: .*df has not one column 'z'; it has 'y', 5"),
         ({"df": [1]}, "TypeError: df=.* is not a pandas DataFrame"),
-        ({"key": None}, "ValueError: give a fitted encryptor, key=... or"),
+        ({"key": None}, "ValueError: give an encryptor, key=... or"),
         ({"errors": "ignore"}, "ValueError: errors='ignore'; expected 'raise' or 'coerce'"),
-        ({"recipients": [PrivateKey.generate().public_key]}, "ValueError: give a fitted"),
+        ({"recipients": [PrivateKey.generate().public_key]}, "ValueError: give an encryptor"),
     ],
 )
 def test_arguments_that_are_none(df, change, error):

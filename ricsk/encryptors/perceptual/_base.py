@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from ricsk.encryptors.perceptual._border import draw_border, read_border
 from ricsk.encryptors.perceptual._scheme import PixelMapScheme
 from ricsk.exceptions import SmallKeySpaceWarning
 from ricsk.images import ImageBatch, ImageShape, check_images, describe
+from ricsk.keys import SecretKey
 from ricsk.pixelmap import PixelMap
 
 __all__ = ["PixelMapEncryptor"]
@@ -105,6 +107,61 @@ class PixelMapEncryptor(KeyedEncryptor):
         self._validate_params()
         return self._make_scheme(shape).count_bits()
 
+    @classmethod
+    def from_settings(
+        cls, key: SecretKey, image_shape: ImageShape, settings: Mapping[str, Any]
+    ) -> Self:
+        """Make the encryptor that wrote a file, of what the file states.
+
+        Parameters
+        ----------
+        key : SecretKey
+            The key.
+        image_shape : (int, int, int)
+            Height, width and channels of the plain images. Memory is taken for one of them.
+        settings : mapping of str to object
+            Those of the scheme, as in the header of a file: they may have been written by anybody.
+
+        Returns
+        -------
+        encryptor
+            Fitted on 8-bit images of that shape.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they are not settings of the scheme for such images.
+
+        Examples
+        --------
+        >>> from ricsk import EtCEncryptor, SecretKey
+        >>> key = SecretKey.generate()
+        >>> EtCEncryptor.from_settings(key, (8, 8, 3), {"block_size": 4}).ciphertext_shape_
+        Traceback (most recent call last):
+            ...
+        ValueError: these are not all settings of EtCEncryptor.
+        """
+        try:
+            scheme = cls._scheme_type(image_shape=image_shape, **settings)
+            complete = asdict(scheme) == {"image_shape": image_shape, **settings}
+        except TypeError:
+            complete = False
+        if not complete:
+            raise ValueError(f"these are not all settings of {cls.__name__}.")
+        encryptor = cls()
+        encryptor.set_params(key=key, **encryptor._to_parameters(dict(settings)))
+        encryptor._check_scheme(scheme)
+        return encryptor.fit(np.zeros((1, *image_shape), np.uint8))
+
+    def _check_scheme(self, scheme: PixelMapScheme) -> None:
+        """Refuse a scheme, by anybody, that these parameters do not have, or that takes memory."""
+        self._validate_params()
+        shape = scheme.image_shape
+        if self._make_scheme(shape) != scheme:
+            raise ValueError(f"its scheme is not one for images of {shape}")
+        if math.prod(scheme.ciphertext_shape) > max(MAX_PADDED_VALUES, 4 * math.prod(shape)):
+            raise ValueError(f"its blocks are far larger than images of {shape}")
+
     def _learn(self, X: ArrayLike, y: ArrayLike | None) -> None:
         super()._learn(X, y)
         # What is loaded waits for its first image. After fit, transform changes nothing more.
@@ -148,14 +205,11 @@ class PixelMapEncryptor(KeyedEncryptor):
         scheme = self._scheme_type(**vars(self)["scheme_"])
         options = asdict(scheme)
         shape = options.pop("image_shape")
-        twin = type(self)(**self._to_parameters(options))
-        twin._validate_params()
-        if shape != self.image_shape_in_ or twin._make_scheme(shape) != scheme:
+        if shape != self.image_shape_in_:
             raise ValueError(f"its scheme is not one for images of {self.image_shape_in_}")
+        type(self)(**self._to_parameters(options))._check_scheme(scheme)
         if scheme.ciphertext_shape != self.ciphertext_shape_:
             raise ValueError(f"its scheme does not make ciphertexts of {self.ciphertext_shape_}")
-        if math.prod(self.ciphertext_shape_) > max(MAX_PADDED_VALUES, 4 * math.prod(shape)):
-            raise ValueError(f"its blocks are far larger than images of {shape}")
 
     def _to_parameters(self, options: dict[str, Any]) -> dict[str, Any]:
         """Find the parameters that a scheme's options were made of."""
