@@ -38,6 +38,8 @@ ORIGINAL = b"riCS"
 _BLOCK_BYTES = 1 << 16
 # Of large images so much is tried, and the best way taken for all.
 _SAMPLE_BYTES = 1 << 18
+# Pixels that are no smaller than this, their values counted, are noise.
+_NOISE_SHARE = 0.98
 
 
 def pack_chunk(name: bytes, data: bytes) -> bytes:
@@ -81,7 +83,8 @@ def pack_ihdr(height: int, width: int, channels: int) -> bytes:
 def compress_pixels(pixels: NDArray[np.uint8]) -> bytes:
     """Compress pixels for IDAT, as small as Pillow or unfiltered rows make them.
 
-    What PNG's filters do for photographs, they undo for noise and ciphertexts.
+    What PNG's filters do for photographs, they undo for noise and ciphertexts. Where counting values
+    gains nothing, as in noise, no other way is tried.
 
     Parameters
     ----------
@@ -94,10 +97,13 @@ def compress_pixels(pixels: NDArray[np.uint8]) -> bytes:
         The content of IDAT.
     """
     n_rows = max(1, _SAMPLE_BYTES // pixels[0].size)
-    if len(pixels) <= n_rows:
-        return min((encode(pixels, 9) for encode in _ENCODERS), key=len)
-    start = (len(pixels) - n_rows) // 2
+    start = max(0, (len(pixels) - n_rows) // 2)
     sample = pixels[start : start + n_rows]
+    counted = _deflate(sample, 6, zlib.Z_HUFFMAN_ONLY)
+    if len(counted) > _NOISE_SHARE * sample.size:
+        return counted if len(sample) == len(pixels) else _deflate(pixels, 6, zlib.Z_HUFFMAN_ONLY)
+    if len(sample) == len(pixels):
+        return min((encode(pixels, 9) for encode in _ENCODERS), key=len)
     best = min(_ENCODERS, key=lambda encode: len(encode(sample, 6)))
     return best(pixels, 6)
 

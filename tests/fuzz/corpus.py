@@ -13,7 +13,15 @@ import skops.io
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from ricsk import CNNClassifier, EtCEncryptor, RICEncryptor, SecretKey, export_onnx
+from ricsk import (
+    CNNClassifier,
+    EtCEncryptor,
+    LearnableEncryptor,
+    PixelEncryptor,
+    RICEncryptor,
+    SecretKey,
+    export_onnx,
+)
 from ricsk.cloud import CloudHalf
 from ricsk.cloud._protocol import Tensor, encode_message
 from ricsk.files import encode_ciphertexts
@@ -83,6 +91,12 @@ def make_ciphertexts():
         *encode_ciphertexts(C, encryptor, format="webp"),
         *encode_ciphertexts(C, encryptor, **options),
     ]
+
+
+def make_pictures():
+    encryptors = [PixelEncryptor(KEY), LearnableEncryptor(KEY), EtCEncryptor(KEY, block_size=4)]
+    fitted = [encryptor.fit(LARGE) for encryptor in encryptors]
+    return [file for each in fitted for file in encode_ciphertexts(each.transform(LARGE), each)]
 
 
 def make_ric():
