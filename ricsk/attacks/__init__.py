@@ -18,6 +18,7 @@ from ricsk.attacks._known_plaintext import KnownPlaintextAttack
 from ricsk.attacks._label_only_baseline import LabelOnlyBaseline
 from ricsk.attacks._linear import LinearAttack
 from ricsk.attacks._neuracrypt import NeuraCryptAttack
+from ricsk.attacks._neuracrypt_matching import match_neuracrypt
 from ricsk.attacks._sia_gan import SIAGANAttack
 from ricsk.attacks.instahide import InstaHideRecovery, recover_instahide
 from ricsk.attacks.jigsaw import JigsawAttack, JigsawScores, jigsaw_scores
@@ -49,6 +50,7 @@ __all__ = [
     "SIAGANAttack",
     "brute_force_bound",
     "jigsaw_scores",
+    "match_neuracrypt",
     "recover_instahide",
 ]
 

@@ -16,7 +16,7 @@ from ricsk.base import BaseImageEncryptor
 from ricsk.baselines import NeuraCryptEncoder
 from ricsk.blocks import from_blocks, to_blocks
 
-__all__ = ["NeuraCryptAttack"]
+__all__ = ["NeuraCryptAttack", "align_tokens", "to_patches"]
 
 _PENALTIES = tuple(10.0**power for power in range(-4, 4))
 # Of the mean square of tokens, in the regressions that say which place a token is of.
@@ -32,8 +32,8 @@ class NeuraCryptAttack(BaseAttack):
     by how well each patch is predicted from each token; and one linear map for all places, learnt
     from the pairs, reads other images of the same key.
 
-    The published attack [1]_ needs the known images in no order, and trains on encoders of its own
-    to match them with codes. Here they are in order.
+    The pairs have to be known. Where images and codes are known in no order, as in the published
+    attack [1]_, `match_neuracrypt` pairs them first.
 
     Read more in the :ref:`User Guide <guide-baselines>`.
 
@@ -41,6 +41,10 @@ class NeuraCryptAttack(BaseAttack):
     ----------
     patch_size : int, default=4
         Side of a patch, which is known as all of the algorithm.
+
+    See Also
+    --------
+    match_neuracrypt : Finds the pairs.
 
     Attributes
     ----------
@@ -90,12 +94,8 @@ class NeuraCryptAttack(BaseAttack):
     def _fit(self, ciphertexts: NDArray[np.uint8], plaintexts: NDArray[np.uint8]) -> None:
         self.patch_size_ = self.patch_size
         codes = ciphertexts[..., 0].astype(np.float64)
-        patches = np.stack([to_blocks(image, self.patch_size_) for image in plaintexts])
-        patches = patches.reshape(*codes.shape[:2], -1).astype(np.float64)
-        mean = codes[0]
-        for _ in range(1 + _ROUNDS):
-            aligned = _align(codes, mean)
-            mean = aligned.mean(axis=0)
+        patches = to_patches(plaintexts, self.patch_size_)
+        aligned, mean = align_tokens(codes)
         self.mean_patch_ = patches.mean(axis=0)
         shown = patches - self.mean_patch_
         places = _find_places(aligned - mean, shown)
@@ -120,6 +120,47 @@ class NeuraCryptAttack(BaseAttack):
         if encryptor.patch_size_ != self.patch_size:
             return f"its patches have a side of {encryptor.patch_size_}: give patch_size."
         return None
+
+
+def to_patches(images: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
+    """Cut images into patches.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, height, width, channels), uint8
+        The images.
+    size : int
+        Side of a patch.
+
+    Returns
+    -------
+    ndarray of shape (n_images, n_places, n_values), float64
+    """
+    patches = np.stack([to_blocks(image, size) for image in images])
+    return patches.reshape(*patches.shape[:2], -1).astype(np.float64)
+
+
+def align_tokens(
+    codes: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bring the tokens of all codes into one order, which need not be that of the places.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_images, n_tokens, width)
+        Tokens in any order.
+
+    Returns
+    -------
+    aligned : ndarray of the same shape
+    mean : ndarray of shape (n_tokens, width)
+        Their mean.
+    """
+    mean = codes[0]
+    for _ in range(1 + _ROUNDS):
+        aligned = _align(codes, mean)
+        mean = aligned.mean(axis=0)
+    return aligned, mean
 
 
 def _align(codes: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -83,8 +83,8 @@ def pack_ihdr(height: int, width: int, channels: int) -> bytes:
 def compress_pixels(pixels: NDArray[np.uint8]) -> bytes:
     """Compress pixels for IDAT, as small as Pillow or unfiltered rows make them.
 
-    What PNG's filters do for photographs, they undo for noise and ciphertexts. Where counting values
-    gains nothing, as in noise, no other way is tried.
+    What PNG's filters do for photographs, they undo for noise and ciphertexts. Where counting
+    values gains nothing, as in noise, no other way is tried.
 
     Parameters
     ----------

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ricsk import ConvMixerClassifier, SecretKey
-from ricsk.attacks import DistinguishingGame, NeuraCryptAttack
+from ricsk.attacks import DistinguishingGame, NeuraCryptAttack, match_neuracrypt
 from ricsk.attacks._neuracrypt import _align
+from ricsk.attacks._neuracrypt_matching import _describe, _match
 from ricsk.audit import audit, compare
 from ricsk.base import get_encryptor_tags
 from ricsk.baselines import NeuraCryptEncoder
@@ -101,6 +102,42 @@ def test_somebody_with_pairs_reads_the_other_images():
     mean = np.broadcast_to(X[:100].mean(axis=0).astype(np.uint8), X[100:].shape)
     free = ssim(X[100:], mean).mean()
     assert ssim(X[100:], attack.reconstruct(C[100:])).mean() > free + 0.4
+
+
+def test_images_in_no_order_are_matched_with_their_codes():
+    encoder = fit(depth=0, width=128)
+    order = np.random.default_rng(0).permutation(30)
+    found = match_neuracrypt(
+        encoder.transform(X[:30]),
+        X[:30][order],
+        public_images=X[100:130],
+        encoder=encoder,
+        n_keys=2,
+        n_steps=150,
+        random_state=0,
+    )
+    assert (order[found] == np.arange(30)).mean() > 0.8
+    with pytest.raises(ValueError, match="30 codes and 29 images"):
+        match_neuracrypt(encoder.transform(X[:30]), X[:29], public_images=X[100:], encoder=encoder)
+
+
+def test_matching_finds_images_and_places():
+    rng = np.random.default_rng(0)
+    patches = rng.normal(size=(12, 9, 4)).astype(np.float32)
+    order, places = rng.permutation(12), rng.permutation(9)
+    tokens = patches[order][:, places] + 0.3 * rng.normal(size=(12, 9, 4)).astype(np.float32)
+    np.testing.assert_array_equal(_match(tokens, patches), order)
+
+
+def test_features_by_hand():
+    x = np.random.default_rng(0).normal(size=(50, 2, 6))
+    shifted = x - x.mean(axis=0)
+    centred = shifted[3, 1] - shifted[3, 1].mean()
+    third = abs((centred**3).mean()) ** (1 / 3)
+    all_centred = shifted - shifted.mean(axis=2, keepdims=True)
+    thirds = np.abs((all_centred**3).mean(axis=2)) ** (1 / 3)
+    expected = (third - thirds.mean()) / thirds.std()
+    assert float(_describe(x)[3, 1, 2]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_images_are_told_apart():
