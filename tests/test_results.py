@@ -27,3 +27,37 @@ def test_encrypted_inference_is_what_was_measured(encrypted_inference):
         assert f"{seconds:.3f} s" in line or f"{seconds:.1f} s" in line
         sent = row["up"]
         assert f"{sent / 1e6:.1f} MB" in line or f"{sent / 1e3:.1f} kB" in line
+
+
+@pytest.fixture(scope="module")
+def baselines():
+    return (ROOT / "docs" / "guide" / "baselines.rst").read_text("utf8").splitlines()
+
+
+def find_row(page, name):
+    (row,) = [line for line in page if line.startswith(f"{name}  ")]
+    return row.split("  ")[1:]
+
+
+def test_images_come_back_as_was_measured(baselines):
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "comparison.csv")
+    names = {"ddh": "DDH", "hinet": "HiNet", "iicnet": "IICNet"}
+    shown = table[~table["system"].str.contains("floor|scaled")]
+    assert {*names, "AVIH", "RIC", "sealed"} < {*shown["system"]}
+    for _, row in shown.iterrows():
+        cells = [cell.strip() for cell in find_row(baselines, names.get(row.system, row.system))]
+        cells = [cell for cell in cells if cell]
+        assert cells[0] == ("exact" if row.psnr == 100 else f"{row.psnr:.1f} dB")
+        assert cells[1] == f"{row.ssim:.3f}"
+        assert cells[3] == f"{100 * row.agreement:.0f} %"
+        assert cells[-1] == f"{row['read']:.3f}"
+
+
+def test_accuracy_is_what_was_measured(baselines):
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "comparison_accuracy.csv")
+    assert {*table["images_of"]} == {"digits", "cifar10"}
+    start = next(i for i, line in enumerate(baselines) if line.startswith("How often"))
+    for name, rows in table.groupby("system"):
+        line = "  ".join(find_row(baselines[start:], name))
+        for _, row in rows.iterrows():
+            assert f"{100 * row.encrypted:.1f} %" in line
