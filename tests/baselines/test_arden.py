@@ -108,7 +108,7 @@ def test_budgets():
 
 def test_the_picture_is_read_where_labels_are():
     encoder = fit(epsilon=50.0)
-    attack = ITNAttack(n_keys=2, budget=60, random_state=0)
+    attack = ITNAttack(n_keys=2, budget=40, random_state=0)
     attack.fit(encoder.transform(TEST), public_images=TRAIN, encryptor=encoder)
     mean = np.broadcast_to(TRAIN.mean(axis=0).astype(np.uint8), TEST.shape)
     found = attack.reconstruct(encoder.transform(TEST))

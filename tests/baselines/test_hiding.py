@@ -53,7 +53,7 @@ def test_images_come_back_nearly_and_the_classifier_reads_containers(fitted, con
 
 @pytest.mark.parametrize("network", ["hinet", "iicnet"])
 def test_invertible_networks_learn(network):
-    encryptor = fit(network, width=2, epochs=2, learning_rate=0.005)
+    encryptor = fit(network, width=1, epochs=2, learning_rate=0.005)
     C = encryptor.transform(TEST)
     mean = np.broadcast_to(TRAIN.mean(axis=0).astype(np.uint8), TEST.shape)
     assert psnr(TEST, encryptor.inverse_transform(C)).mean() > psnr(TEST, mean).mean()
