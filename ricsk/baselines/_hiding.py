@@ -85,7 +85,7 @@ class HidingEncryptor(GuidedEncryptor):
     network : {{"ddh", "hinet", "iicnet"}}, default="hinet"
         Which network hides.
     width : int, default=16
-        Its size; see `ricsk.nn.hiding`.
+        Its size; see `ricsk.nn.hiding.HidingNetwork`.
     margin_weight : float, default=0.01
         Of what the classifier's margins on containers lack, against the errors of the images.
     epochs : int, default=20
