@@ -46,5 +46,6 @@ def find_command_error(error: Exception) -> CommandError | None:
     if isinstance(error, _KEY_ERRORS):
         return CommandError(str(error), ExitCode.KEY)
     if isinstance(error, OSError | ValueError | TypeError | ImportError | NewerFormatError):
-        return CommandError(str(error), ExitCode.FAILED)
+        message = str(error).replace("or overwrite=True", "or --force")
+        return CommandError(message, ExitCode.FAILED)
     return None

@@ -71,6 +71,10 @@ def is_stream(path: Path) -> bool:
 
 def check_key(key: Path | None) -> Path:
     """Refuse to go on without a key."""
+    if key is not None and not key.exists():
+        raise CommandError(
+            f"there is no key file {str(key)!r}. Make one with 'ricsk keygen {key}'.", ExitCode.KEY
+        )
     if key is None:
         raise CommandError(
             "there is no key. Give --key KEYFILE, or make one with 'ricsk keygen KEYFILE'.",
