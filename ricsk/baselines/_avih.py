@@ -217,8 +217,9 @@ class AVIHEncryptor(KeyedEncryptor, GuidedEncryptor):
     def _derive_from_key(self) -> None:
         """Train the generator, or decrypt the one that was trained under this key."""
         n_channels = self.image_shape_in_[2]
-        settings = {"n_channels": n_channels, "width": self.width_}
-        context = encode_context("avih", _VERSION, key_steps=self.key_steps_, **settings)
+        # Numbers of numpy, which searches over parameters give, are not taken everywhere.
+        settings = {"n_channels": n_channels, "width": int(self.width_)}
+        context = encode_context("avih", _VERSION, key_steps=int(self.key_steps_), **settings)
         cipher = AESSIV(self.key_.derive("avih/generator", context, length=64))
         if getattr(self, "generator_key_id_", None) == self.key_.key_id:
             try:
@@ -232,7 +233,7 @@ class AVIHEncryptor(KeyedEncryptor, GuidedEncryptor):
             self.generator_ = cipher.encrypt(save_weights(network), None)
             self.generator_key_id_ = self.key_.key_id
         self._network = network.eval().requires_grad_(False)
-        self._context = context + self.classifier_digest_ + self.steps_.to_bytes(8, "little")
+        self._context = context + self.classifier_digest_ + int(self.steps_).to_bytes(8, "little")
 
     @property
     def _encryptor_tags(self) -> EncryptorTags:

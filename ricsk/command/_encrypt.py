@@ -119,9 +119,7 @@ def encrypt(
         return ExitCode.DONE
     note = "No --model: the pictures are noise that no classifier was asked about."
     if scheme != "sealed":
-        note = (
-            "Pixels alone are kept: pictures come back as PNG files, without names and EXIF data."
-        )
+        note = "Pixels alone are kept: pictures come back as PNG files, without EXIF data."
         classifier = (
             None if model is None else load_classifier(model, weights, trust_model, to_seal=False)
         )

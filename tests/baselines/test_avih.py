@@ -150,14 +150,14 @@ def test_joblib(fitted):
     assert again.generator_ == fitted.generator_
 
 
-def test_grey_images():
+def test_grey_images_and_numbers_of_numpy_as_a_search_gives():
     images, labels = load_digits(size=8)
     encryptor = AVIHEncryptor(
         KEY,
         CNNClassifier(width=4, depth=1, epochs=1, random_state=0),
-        steps=3,
-        width=2,
-        key_steps=2,
+        steps=np.int64(3),
+        width=np.int64(2),
+        key_steps=np.int64(2),
     ).fit(images[:50], labels[:50])
     C = encryptor.transform(images[:3])
     assert encryptor.inverse_transform(C).shape == (3, 8, 8, 1)
