@@ -50,20 +50,20 @@ class OnnxClassifier:
             )
             written = self._session.get_modelmeta().custom_metadata_map.get(CLASSES)
             classes = None if written is None else json.loads(written)
+            inputs = [(given.name, given.type, given.shape) for given in self._session.get_inputs()]
+            outputs = tuple(output.name for output in self._session.get_outputs())
         except Exception as error:  # of classes of its own; texts may be no UTF-8, or no JSON
             raise ValueError(f"{name} cannot be read as an ONNX file, or is damaged.") from error
-        given = self._session.get_inputs()
-        outputs = tuple(output.name for output in self._session.get_outputs())
-        if not _are_classes(classes) or len(given) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
+        if not _are_classes(classes) or len(inputs) != 1 or outputs not in (OUTPUTS, OUTPUTS[:2]):
             raise ValueError(
                 f"{name} was not written by ricsk.export_onnx, so it is not known what its inputs "
                 "and outputs mean. Load it by PretrainedClassifier.from_onnx, and serve that."
             )
-        self._input = given[0].name
+        self._input, type, shape = inputs[0]
         self._outputs = outputs
-        self.dtype = np.dtype(np.uint8 if given[0].type == "tensor(uint8)" else np.float32)
+        self.dtype = np.dtype(np.uint8 if type == "tensor(uint8)" else np.float32)
         self.classes_ = np.array(classes)
-        self.image_shape_in_ = tuple(given[0].shape[1:])
+        self.image_shape_in_ = tuple(shape[1:])
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Classify images, as `CloudHalf.predict`."""

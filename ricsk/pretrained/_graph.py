@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ricsk.pretrained._onnx import OnnxModule
+
 __all__ = ["ImageGraph", "Interpolation", "Size", "check_size", "count_channels"]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -222,7 +224,7 @@ class ImageGraph(nn.Module):
 
 
 def count_channels(model: nn.Module) -> int | None:
-    """Count the channels of the images that a module reads, by its first convolution.
+    """Count the channels of the images that a module reads, by its first convolution or ONNX file.
 
     Parameters
     ----------
@@ -233,7 +235,8 @@ def count_channels(model: nn.Module) -> int | None:
     int or None
         None if there is none, or if it reads neither grey nor colour images.
     """
-    first = next((layer for layer in model.modules() if isinstance(layer, nn.Conv2d)), None)
+    readers = nn.Conv2d | OnnxModule
+    first = next((layer for layer in model.modules() if isinstance(layer, readers)), None)
     channels = None if first is None else first.in_channels
     return channels if channels in (1, 3) else None
 

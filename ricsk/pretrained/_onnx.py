@@ -47,18 +47,46 @@ class OnnxModule(BlackBox):
             onnxruntime = _import("onnxruntime", "runs ONNX files")
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
-            self._session = onnxruntime.InferenceSession(
-                self.file.cpu().numpy().tobytes(), options, providers=["CPUExecutionProvider"]
-            )
+            options.log_severity_level = 4  # what is wrong is raised, and not printed, too
+            try:
+                session = onnxruntime.InferenceSession(
+                    self.file.cpu().numpy().tobytes(), options, providers=["CPUExecutionProvider"]
+                )
+                # Whether names are texts is seen when they are read.
+                for tensor in (*session.get_inputs(), *session.get_outputs()):
+                    _ = tensor.name, tensor.shape
+            except Exception as error:  # of classes of its own
+                raise ValueError(f"onnxruntime cannot run the ONNX file: {error}") from error
+            self._session = session
         return self._session
 
     @property
     def input_shape(self) -> list[int | str | None]:
-        """Shape of the input; names and None stand for sizes that are left open."""
-        return self.session.get_inputs()[0].shape
+        """Shape of the input; names and None stand for sizes that are left open.
+
+        Raises
+        ------
+        ValueError
+            If the network does not read images, one input of four dimensions.
+        """
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4:
+            found = ", ".join(f"{given.name} of shape {given.shape}" for given in inputs)
+            raise ValueError(
+                f"the ONNX file reads {found or 'nothing'}; expected one input of images, (n, "
+                "channels, height, width) or (n, height, width, channels)."
+            )
+        return inputs[0].shape
+
+    @property
+    def in_channels(self) -> int | None:
+        """Number of channels that the network reads; None where it is left open."""
+        shape = self.input_shape
+        channels = shape[3] if _is_channels_last(shape) else shape[1]
+        return channels if isinstance(channels, int) else None
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Compute all outputs, by name.
+        """Compute all outputs that are numbers, by name.
 
         Parameters
         ----------
@@ -67,17 +95,25 @@ class OnnxModule(BlackBox):
         Returns
         -------
         dict of Tensor
+
+        Raises
+        ------
+        ValueError
+            If onnxruntime cannot run the network on such images.
         """
-        n, given = len(x), self.session.get_inputs()[0]
-        channels_last = _is_channels_last(given.shape)
-        array = (x.permute(0, 2, 3, 1) if channels_last else x).detach().cpu().numpy()
+        n, shape, given = len(x), self.input_shape, self.session.get_inputs()[0]
+        array = (x.permute(0, 2, 3, 1) if _is_channels_last(shape) else x).detach().cpu().numpy()
         array = np.ascontiguousarray(array, _TYPES.get(given.type, np.float32))
         # Many files are for one image at a time, or for so many.
-        fixed = given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else n
+        fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else n
         array = np.concatenate([array, array[:1].repeat(-n % fixed, axis=0)])
         parts = np.split(array, len(array) // fixed)
-        found = [self.session.run(None, {given.name: part}) for part in parts]
-        names = [output.name for output in self.session.get_outputs()]
+        # Names of classes and tables of them are outputs of some files, too.
+        names = [output.name for output in self.session.get_outputs() if _is_numeric(output.type)]
+        try:
+            found = [self.session.run(names, {given.name: part}) for part in parts]
+        except Exception as error:  # of classes of its own
+            raise ValueError(f"onnxruntime cannot run the ONNX file: {error}") from error
         outputs = [np.concatenate(arrays)[:n] for arrays in zip(*found, strict=True)]
         return {
             name: torch.from_numpy(output.astype(np.float32, copy=False)).to(x.device)
@@ -113,8 +149,8 @@ def load_onnx(path: str | os.PathLike[str], *, gradients: bool | None = None) ->
     ImportError
         If the package that is needed is not installed.
     ValueError
-        If it is not an ONNX file. With ``gradients=True``, if what it was converted into answers
-        otherwise than the file.
+        If it is not an ONNX file, or not one of a network that reads images. With
+        ``gradients=True``, if what it was converted into answers otherwise than the file.
     Exception
         With ``gradients=True``, whatever onnx2torch raises of a file that it cannot convert.
     FileNotFoundError
@@ -127,6 +163,7 @@ def load_onnx(path: str | os.PathLike[str], *, gradients: bool | None = None) ->
     """
     model = _read(path)
     black_box = OnnxModule(model.SerializeToString())
+    _ = black_box.input_shape  # refuses what does not read images
     if gradients is False:
         return black_box
     try:
@@ -221,6 +258,10 @@ def _check(module: nn.Module, black_box: OnnxModule) -> nn.Module:
             f"{difference:.2g} of the largest score."
         )
     return module
+
+
+def _is_numeric(type: str) -> bool:
+    return type.startswith("tensor(") and type != "tensor(string)"
 
 
 def _is_channels_last(shape: Any) -> bool:

@@ -29,6 +29,7 @@ from ricsk.keys import PrivateKey, SigningKey
 from ricsk.keys._hpke import KEMS
 from ricsk.keys._text import format_file, format_line
 from ricsk.search import ImageIndex
+from tests.pretrained.networks import write_onnx
 from tests.search.readers import Reader
 from tests.testkit.kit import FOLDER, INDEX, OPENS
 
@@ -71,6 +72,7 @@ def make_images():
         ("TIFF", {"compression": "tiff_lzw"}),
         ("PPM", {}),
         ("JPEG2000", {}),
+        ("AVIF", {}),
     ):
         file = io.BytesIO()
         Image.fromarray(COLOUR[0]).save(file, format, **options)
@@ -144,6 +146,15 @@ def make_onnx_files():
     with tempfile.TemporaryDirectory() as folder:
         export_onnx(network, path := Path(folder, "model.onnx"))
         return [path.read_bytes()]
+
+
+def make_onnx_networks():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        return [
+            write_onnx(path, softmax=softmax, channels_last=softmax).read_bytes()
+            for softmax in (False, True)
+        ]
 
 
 def make_messages():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from ricsk import SecretKey, unseal
+from ricsk import PretrainedClassifier, SecretKey, unseal
 from ricsk.cloud._images import ImageReader
 from ricsk.cloud._limits import Limits
 from ricsk.cloud._protocol import decode_message
@@ -160,6 +160,11 @@ def ask_model(path):
         return None
 
 
+def ask_network(path):
+    network = PretrainedClassifier.from_onnx(path, gradients=False)
+    return describe(network.decision_function(corpus.COLOUR[:, :8, :8]))
+
+
 def read_pack(path):
     X, y, classes = load_packed(path.parent, "a", "test")
     return describe(X), describe(y), tuple(classes)
@@ -253,4 +258,10 @@ TARGETS = [
         (mutate_bytes, mutate_zip),
     ),
     Target("models of ONNX", stored("a.onnx", ask_model), corpus.make_onnx_files, (mutate_bytes,)),
+    Target(
+        "networks of ONNX",
+        stored("a.onnx", ask_network),
+        corpus.make_onnx_networks,
+        (mutate_bytes,),
+    ),
 ]

@@ -141,6 +141,66 @@ def test_other_files_are_refused(path):
         load_onnx(path, gradients=False)
 
 
+def write_graph(path, nodes, inputs, outputs):
+    """Write a file of a few operators; inputs and outputs are (name, type, shape)."""
+    make = onnx.helper.make_tensor_value_info
+    infos = [[make(*one) for one in many] for many in (inputs, outputs)]
+    graph = onnx.helper.make_graph(nodes, "network", *infos)
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9
+    )
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("shapes", [[["n", 12]], [["n", 3, 8, 8]] * 2, []])
+def test_networks_that_do_not_read_images_are_refused(path, shapes):
+    inputs = [(f"x{i}", onnx.TensorProto.FLOAT, shape) for i, shape in enumerate(shapes)]
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["k"], value_floats=[0.0, 1.0]),
+        onnx.helper.make_node("Sum", ["k"], ["y"]),
+    ]
+    write_graph(path, nodes, inputs, [("y", onnx.TensorProto.FLOAT, [2])])
+    with pytest.raises(ValueError, match=r"the ONNX file reads .*; expected one input of images"):
+        PretrainedClassifier.from_onnx(path, gradients=False)
+
+
+def test_what_onnxruntime_refuses_is_refused(path):
+    inputs = [("x", onnx.TensorProto.FLOAT, ["n", 3, 8, 8])]
+    nodes = [onnx.helper.make_node("NoSuchOperator", ["x"], ["y"])]
+    write_graph(path, nodes, inputs, [("y", onnx.TensorProto.FLOAT, None)])
+    with pytest.raises(ValueError, match=r"onnxruntime cannot run .*: .*NoSuchOperator"):
+        PretrainedClassifier.from_onnx(path)
+
+
+def test_images_of_another_size_are_refused_with_a_hint(path):
+    classifier = PretrainedClassifier.from_onnx(write_onnx(path), gradients=False, size=16)
+    with pytest.raises(ValueError, match="onnxruntime cannot run the ONNX file") as raised:
+        classifier.predict(X)
+    assert "say so by size=(height, width)" in raised.value.__notes__[0]
+
+
+def test_names_of_classes_among_the_outputs_are_left_out(path):
+    """Exporters of whole pipelines answer with labels first, which may be texts."""
+    model = onnx.load(write_onnx(path))
+    labels = onnx.helper.make_tensor("labels", onnx.TensorProto.STRING, [2], [b"cat", b"dog"])
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["label"], value=labels))
+    info = onnx.helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [2])
+    model.graph.output.insert(0, info)
+    onnx.save(model, path)
+    found = PretrainedClassifier.from_onnx(path, gradients=False).decision_function(X)
+    np.testing.assert_allclose(found, EXPECTED.decision_function(X), atol=1e-4)
+
+
+def test_grey_images_are_given_to_a_file_for_colour(path):
+    classifier = PretrainedClassifier.from_onnx(write_onnx(path), gradients=False)
+    grey = X[..., :1]
+    np.testing.assert_allclose(
+        classifier.decision_function(grey),
+        EXPECTED.decision_function(grey.repeat(3, axis=-1)),
+        atol=1e-4,
+    )
+
+
 def run(model, x):
     import onnxruntime
 
