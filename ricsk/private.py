@@ -20,7 +20,7 @@ from ricsk._estimator import Estimator
 from ricsk._frozen import is_frozen
 from ricsk.base import BaseImageEncryptor, get_encryptor_tags
 from ricsk.classifiers import ConvMixerClassifier, TorchClassifier
-from ricsk.cloud import CloudHalf, find_training_images, refuse_secrets, without_leftovers
+from ricsk.cloud import CloudHalf, find_training_images, without_leftovers
 from ricsk.encryptors import EtCEncryptor
 from ricsk.exceptions import CloudHalfError
 from ricsk.images import ImageShape, check_images, flattened_for, with_image_shape
@@ -381,9 +381,7 @@ class PrivateClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
                 "none, such as a network, a linear model or a forest; or an encryptor whose "
                 "classifier learns on ciphertexts, such as EtCEncryptor."
             )
-        classifier = without_leftovers(self.classifier_)
-        refuse_secrets(classifier)
-        return CloudHalf(classifier)
+        return CloudHalf.of(self.classifier_)
 
     def client_half(self) -> FrozenEstimator:
         """Make the part that stays with the owner: the fitted encryptor, with the key.

@@ -17,7 +17,7 @@ from ricsk._estimator import Estimator
 from ricsk.baselines._arden import ArdenEncoder
 from ricsk.baselines._feature_map_classifier import FeatureMapClassifier
 from ricsk.classifiers import TorchClassifier
-from ricsk.cloud import CloudHalf, refuse_secrets, without_leftovers
+from ricsk.cloud import CloudHalf
 from ricsk.images import check_images
 
 __all__ = ["ArdenClassifier"]
@@ -200,9 +200,7 @@ class ArdenClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
         CloudHalf
         """
         check_is_fitted(self)
-        classifier = without_leftovers(self.classifier_)
-        refuse_secrets(classifier)
-        return CloudHalf(classifier)
+        return CloudHalf.of(self.classifier_)
 
     def client_half(self) -> FrozenEstimator:
         """Make the part that stays on the device: the encoder, with the key.

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ricsk._estimator import Estimator
 from ricsk.baselines._instahide import InstaHideEncryptor
 from ricsk.classifiers import CNNClassifier, TorchClassifier
-from ricsk.cloud import CloudHalf, refuse_secrets, without_leftovers
+from ricsk.cloud import CloudHalf
 from ricsk.images import check_images
 
 __all__ = ["InstaHideClassifier"]
@@ -211,9 +211,7 @@ class InstaHideClassifier(MetaEstimatorMixin, ClassifierMixin, Estimator):
         CloudHalf
         """
         check_is_fitted(self)
-        classifier = without_leftovers(self.classifier_)
-        refuse_secrets(classifier)
-        return CloudHalf(classifier)
+        return CloudHalf.of(self.classifier_)
 
     def client_half(self) -> FrozenEstimator:
         """Make the part that stays with the owner: the encryptor, with key and training images.

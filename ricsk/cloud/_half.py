@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ricsk._estimator import Estimator
+from ricsk.cloud._inventory import refuse_secrets, without_leftovers
 from ricsk.images import as_table, flattened_for
 
 __all__ = ["CloudHalf"]
@@ -66,6 +67,29 @@ class CloudHalf(ClassifierMixin, Estimator):
 
     def __init__(self, classifier: Any) -> None:
         self.classifier = classifier
+
+    @classmethod
+    def of(cls, classifier: Any) -> Self:
+        """Make the half of a classifier, without what is the client's business.
+
+        Parameters
+        ----------
+        classifier : classifier
+            Fitted. It is not changed.
+
+        Returns
+        -------
+        CloudHalf
+            Without paths of files and states of optimizers.
+
+        Raises
+        ------
+        CloudHalfError
+            If there is a key or an encryptor in the classifier.
+        """
+        classifier = without_leftovers(classifier)
+        refuse_secrets(classifier)
+        return cls(classifier)
 
     @property
     def classes_(self) -> NDArray[Any]:
