@@ -25,6 +25,7 @@ def test_encrypted_inference_is_what_was_measured(encrypted_inference):
         assert f"{round(n * row['agreement'])} of {n}" in line
         seconds = row["server_s"]
         assert f"{seconds:.3f} s" in line or f"{seconds:.1f} s" in line
+        assert row["seconds"] > seconds
         sent = row["up"]
         assert f"{sent / 1e6:.1f} MB" in line or f"{sent / 1e3:.1f} kB" in line
 
