@@ -1,4 +1,5 @@
 import importlib.abc
+import pickle
 import sys
 import types
 from functools import partial
@@ -519,18 +520,17 @@ def test_transports_are_cloned_and_need_to_keep_the_shape(ric_pipeline, digits):
         AgreementAfter("jpeg")(ric_pipeline, digits[0][:10])
 
 
-@pytest.mark.usefixtures("workers_end")
 def test_a_search_by_what_ciphertexts_survive(digits, trained_on_plain):
     X, y = digits
     encryptor = RICEncryptor(KEY, trained_on_plain, image_shape=(16, 16))
     scoring = {"jpeg": AgreementAfter(JPEGCodec(30)), "margin": least_margin}
+    scoring = pickle.loads(pickle.dumps(scoring))  # as it goes to the workers of a search
     search = GridSearchCV(
         Pipeline([("enc", encryptor), ("clf", trained_on_plain)]),
         {"enc__kappa": [0.1, 2.0]},
         scoring=scoring,
         refit="jpeg",
         cv=2,
-        n_jobs=2,
     ).fit(X[:100], y[:100])
     assert np.diff(search.cv_results_["mean_test_margin"])[0] > 0
     assert search.cv_results_["mean_test_jpeg"].min() > 0.8

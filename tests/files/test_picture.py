@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from ricsk import (
+    CNNClassifier,
     EtCEncryptor,
     LearnableEncryptor,
     PixelEncryptor,
@@ -78,7 +79,8 @@ def test_a_fitted_encryptor_gets_the_size_it_was_fitted_on():
 
 def test_sealed_images_are_opened_too(tmp_path):
     digits, labels = load_digits(size=32)
-    encryptor = SealedEncryptor(KEY).fit(digits[:300], labels[:300])
+    classifier = CNNClassifier(width=8, depth=2, epochs=1, random_state=0)
+    encryptor = SealedEncryptor(KEY, classifier).fit(digits[:300], labels[:300])
     (path,) = write_ciphertexts(encryptor.transform(digits[:1]), tmp_path, encryptor)
     np.testing.assert_array_equal(decrypt_picture(path, KEY), digits[0])
     pixels = np.array(Image.open(path))
