@@ -14,8 +14,9 @@ demo: $(VENV)/run.stamp  ## encrypt, train, classify, decrypt: a table and a pic
 	$(BIN)/python examples/demo.py --data $(DATA)
 	$(BIN)/ricsk demo
 
+# A file goes to one process as a whole, which makes once what its tests share.
 test: lint  ## everything a change must pass
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 long: $(VENV)/dev.stamp  ## the tests that `make test` leaves out: every example of the gallery
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m long

@@ -115,31 +115,24 @@ KEYLESS_ENCRYPTORS = [
 CODECS = [JPEGCodec(), JPEGCodec(80, subsampling="4:4:4")]
 
 # scikit-learn asks for some accuracy on 300 samples.
+QUICK = {"epochs": 4, "batch_size": 32, "learning_rate": 0.1}
+SMALL_CNN = {"width": 8, "depth": 1, **QUICK}
 CLASSIFIERS = [
-    CNNClassifier(width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05),
-    ConvMixerClassifier(
-        dim=8, depth=1, kernel_size=3, patch_size=1, epochs=8, batch_size=32, learning_rate=0.05
-    ),
+    CNNClassifier(**SMALL_CNN),
+    ConvMixerClassifier(dim=8, depth=1, kernel_size=3, patch_size=1, **QUICK | {"epochs": 6}),
     BinaryNetworkClassifier((8,), epochs=2),
-    FeatureMapClassifier(side=1, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05),
-    NeuraCryptClassifier(dim=8, n_heads=2, epochs=8, batch_size=32, learning_rate=0.02),
+    FeatureMapClassifier(side=1, **SMALL_CNN),
+    NeuraCryptClassifier(dim=8, n_heads=2, **QUICK | {"learning_rate": 0.05}),
     ViTClassifier(
-        dim=16, depth=2, n_heads=2, patch_size=1, epochs=15, batch_size=32, learning_rate=0.01
+        dim=16, depth=1, n_heads=2, patch_size=1, epochs=10, batch_size=32, learning_rate=0.03
     ),
+    AdaptNetClassifier("ele", "cnn", block_size=1, **SMALL_CNN),
     AdaptNetClassifier(
-        "ele", "cnn", block_size=1, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05
-    ),
-    AdaptNetClassifier(
-        "le", block_size=1, depth=8, alpha=48, epochs=8, batch_size=32, learning_rate=0.05
+        "le", block_size=1, depth=8, alpha=6, epochs=5, batch_size=32, learning_rate=0.05
     ),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1), LogisticRegression()),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1, flatten=True), LinearSVC()),
-    PrivateClassifier(
-        PixelEncryptor(KEY),
-        CNNClassifier(
-            width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
-        ),
-    ),
+    PrivateClassifier(PixelEncryptor(KEY), CNNClassifier(**SMALL_CNN, random_state=0)),
     InstaHideClassifier(
         InstaHideEncryptor(KEY, k=2),
         CNNClassifier(width=8, depth=1, epochs=1, random_state=0),
@@ -149,9 +142,7 @@ CLASSIFIERS = [
         ArdenEncoder(
             KEY, CNNClassifier(width=4, depth=2, epochs=1, random_state=0), split=0, epsilon=50
         ),
-        FeatureMapClassifier(
-            side=2, width=8, depth=1, epochs=8, batch_size=32, learning_rate=0.05, random_state=0
-        ),
+        FeatureMapClassifier(side=2, **SMALL_CNN, random_state=0),
     ),
 ]
 

@@ -50,7 +50,7 @@ def test_the_service_is_given_neither_the_key_nor_an_image(example, tmp_path, mo
             given.extend(path.read_bytes() for path in cloud.rglob("*") if path.is_file())
 
     monkeypatch.setattr(example, "serve", watched)
-    monkeypatch.setattr(example, "N_PHOTOS", 6)
+    monkeypatch.setattr(example, "N_PHOTOS", 4)
     example.main(tmp_path)
     printed = capfd.readouterr().out
     assert f"100% of {example.N_PHOTOS}" in printed

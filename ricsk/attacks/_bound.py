@@ -187,7 +187,7 @@ def brute_force_bound(
     >>> encryptor = PublishedRICEncryptor(
     ...     SecretKey(bytes(range(32))), FrozenEstimator(classifier),
     ...     epochs=1, batch_size=16, learning_rate=1e-3, random_state=0,
-    ... ).fit(X[:80])
+    ... ).fit(X[:50])
     >>> result = brute_force_bound(encryptor, X[:2], guesses=5, random_state=0)
     >>> result
     BruteForceBound: PSNR ... dB with the right key

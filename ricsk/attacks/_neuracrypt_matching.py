@@ -118,7 +118,7 @@ def match_neuracrypt(
     >>> encoder = NeuraCryptEncoder(SecretKey.generate(), width=64, depth=0).fit(X)
     >>> found = match_neuracrypt(
     ...     encoder.transform(X[:20]), X[:20][::-1], public_images=X[20:], encoder=encoder,
-    ...     n_keys=5, n_steps=100, random_state=0,
+    ...     n_keys=2, n_steps=20, random_state=0,
     ... )
     >>> found.shape
     (20,)

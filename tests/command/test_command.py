@@ -94,7 +94,7 @@ def test_a_model_reads_the_sealed_pictures_as_the_photographs(
 ):
     sealed = tmp_path / "sealed"
     shared = ("--model", model, "--trust-model")
-    code, _, err = ricsk("encrypt", photos, sealed, "--key", keyfile, *shared, "--jobs", 2)
+    code, _, err = ricsk("encrypt", photos, sealed, "--key", keyfile, *shared)
     assert code == 0, err
     plain = ricsk("classify", photos, *shared)[1].splitlines()
     found = ricsk("classify", sealed, *shared)[1].splitlines()
