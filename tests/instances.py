@@ -128,7 +128,7 @@ CLASSIFIERS = [
     ),
     AdaptNetClassifier("ele", "cnn", block_size=1, **SMALL_CNN),
     AdaptNetClassifier(
-        "le", block_size=1, depth=8, alpha=6, epochs=5, batch_size=32, learning_rate=0.05
+        "le", block_size=1, depth=8, alpha=48, epochs=5, batch_size=32, learning_rate=0.05
     ),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1), LogisticRegression()),
     PrivateClassifier(EtCEncryptor(KEY, block_size=1, flatten=True), LinearSVC()),

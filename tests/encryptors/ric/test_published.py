@@ -27,7 +27,7 @@ def fit(key=KEY, classifier=LINEAR, **parameters):
 
 @pytest.fixture(scope="module")
 def published():
-    return fit(epochs=15)
+    return fit(epochs=10)
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +121,11 @@ def test_another_key_has_masks_of_its_own_and_leaves_these(published):
 
 def test_parameters_act_at_the_next_fit():
     published = fit()
-    ciphertexts = published.transform(X)
+    ciphertexts = published.transform(X[:6])
     published.set_params(alpha=0.3, kappa=1.0, beta=1.0, classifier=None)
-    np.testing.assert_array_equal(published.transform(X), ciphertexts)
+    np.testing.assert_array_equal(published.transform(X[:6]), ciphertexts)
     copied = pickle.loads(pickle.dumps(published))
-    np.testing.assert_array_equal(copied.transform(X), ciphertexts)
+    np.testing.assert_array_equal(copied.transform(X[:6]), ciphertexts)
 
 
 def test_black_boxes_are_searched_by_queries():
