@@ -79,6 +79,7 @@ def make_schemes(classifier: Any) -> dict[str, Any]:
         "RIC, published": PublishedRICEncryptor(key, frozen, epochs=1, random_state=0),
         "EtC": EtCEncryptor(key, block_size=16),
         "EtC, grey": EtCEncryptor(key, block_size=8, grayscale=True),
+        "EtC, YCbCr": EtCEncryptor(key, block_size=8, grayscale="ycbcr"),
         "PE": PixelEncryptor(key),
         "LE": LearnableEncryptor(key),
         "transformation": TransformationNetworkEncryptor(frozen, epochs=5, random_state=0),

@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.survives import TRANSPORTS, show
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -65,3 +67,35 @@ def test_accuracy_is_what_was_measured(baselines):
         line = "  ".join(find_row(baselines[start:], name))
         for _, row in rows.iterrows():
             assert f"{100 * row.encrypted:.1f} %" in line
+
+
+def read_cells(page, start, n):
+    """Read n rows of words and figures, below a line that begins so."""
+    lines = (ROOT / "docs" / "guide" / page).read_text("utf8").splitlines()
+    first = next(i for i, line in enumerate(lines) if line.strip().startswith(start))
+    rows = [line.strip() for line in lines[first:] if line.strip()][:n]
+    separator = ";" if ";" in rows[0] else "  "
+    return [[cell.strip() for cell in row.split(separator) if cell.strip()] for row in rows]
+
+
+def test_what_services_leave_is_what_was_measured():
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "survives.csv")
+    (_, *schemes), *rows = read_cells("survives.rst", "transport;", 1 + len(TRANSPORTS))
+    assert schemes == list(dict.fromkeys(table["scheme"]))
+    assert [row[0] for row in rows] == list(TRANSPORTS)
+    for transport, *cells in rows:
+        found = table[table["transport"] == transport].to_dict("records")
+        assert cells == [show(row) for row in found]
+
+
+def test_what_keys_of_their_own_cost_is_what_was_measured():
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "many_keys.csv")
+    table = table[table["accuracy"].notna()]
+    names = {"none": "none (plain images)", "one key": "one for all"}
+    rows = read_cells("etc.rst", "none (plain images)", table["keys"].nunique())
+    assert [row[0] for row in rows] == [names.get(name, name) for name in table["keys"].unique()]
+    for (_, *cells), (keys, found) in zip(rows, table.groupby("keys", sort=False), strict=True):
+        schemes = ["plain", "plain"] if keys == "none" else ["EtC", "PE"]
+        for scheme in schemes:
+            for accuracy in found[found["scheme"] == scheme]["accuracy"]:
+                assert abs(float(cells.pop(0)) - accuracy) < 0.051
