@@ -202,6 +202,25 @@ def test_every_public_room_is_an_attribute(room):
     assert room in dir(ricsk)
 
 
+def test_to_encrypt_does_not_load_the_compiler_of_torch():
+    """It takes a second or two, and 70 MiB; the first optimizer of torch.optim would load it."""
+    loaded = run(
+        f"""
+from sklearn.linear_model import LogisticRegression
+from ricsk import RICEncryptor, SealedEncryptor, SecretKey
+from ricsk.datasets import load_digits
+X, y = load_digits(size=16)
+X, y = X[:100] // 64 * 64 / 255, y[:100] % 2
+for kind, options in ((RICEncryptor, {{}}), (SealedEncryptor, {{"appearance": "compact"}})):
+    encryptor = kind(SecretKey.generate(), LogisticRegression(), kappa=0, **options)
+    encryptor.fit(X, y).transform(X[:2])
+{LOADED}
+"""
+    )
+    assert "ricsk.nae._templates" in loaded
+    assert "torch._dynamo" not in loaded
+
+
 def test_public_rooms_are_there_without_an_import_of_their_own():
     assert run(f"import ricsk; print(*(getattr(ricsk, r).__name__ for r in {PUBLIC}))") == [
         f"ricsk.{room}" for room in PUBLIC

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -34,8 +36,8 @@ rounding is by `round_through`."""
 _STEP_VALUES, _MAX_DRAWS = 100_000, 32
 # How many ciphertexts in a row must have the margin, and how many steps are taken for it.
 _N_HELD, _MAX_STEPS = 24, {"noise": 300, "grey": 1000}
-# Steps of Adam, as parts of 255.
-_STEP = 0.1
+# Of Adam: steps, as parts of 255; how much of the moments is kept; and what keeps it from 0 / 0.
+_STEP, _BETAS, _EPSILON = 0.1, (0.9, 0.999), 1e-8
 # How many times `kappa` is aimed at, from noise and from grey, of which little is to move.
 _SURPLUS, _GREY_SURPLUS = 2.0, 1.2
 # From grey: how far the value with the largest gradient comes to its threshold in a step, and how
@@ -244,14 +246,20 @@ Move = Callable[[Tensor], Tensor]
 
 
 def _move_all(start: Tensor) -> Move:
-    """Let all values go up the gradient, by Adam."""
-    x = start.clone()
-    adam = torch.optim.Adam([x], lr=_STEP, maximize=True)
+    """Let all values go up the gradient, by Adam [Kingma and Ba, ICLR 2015, algorithm 1].
+
+    The first optimizer of torch.optim loads the compiler of torch, which takes seconds and 70 MiB
+    in every process that encrypts.
+    """
+    x, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    steps = count(1)
 
     def move(gradient: Tensor) -> Tensor:
-        x.grad = gradient
-        adam.step()
-        x.grad = None  # which takes as much memory as the template
+        step = next(steps)
+        mean.lerp_(gradient, 1 - _BETAS[0])
+        square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+        spread = (square.sqrt() / math.sqrt(1 - _BETAS[1] ** step)).add_(_EPSILON)
+        x.addcdiv_(mean, spread, value=_STEP / (1 - _BETAS[0] ** step))
         return x.clamp_(0, 1).detach()
 
     return move

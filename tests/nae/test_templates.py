@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from ricsk import CNNClassifier
 from ricsk.nae import ClassTemplates, find_template, round_through
+from ricsk.nae._templates import _STEP, _move_all
 from tests.nae.test_reader import FLAT, LINEAR, SHAPE, Renames, X, Y, read_bytes
 
 NETWORK = CNNClassifier(width=8, depth=1, epochs=10, random_state=0).fit(X, Y)
@@ -83,6 +84,18 @@ def test_a_classifier_and_a_class_decide():
     )
     np.testing.assert_array_equal(anew, first)
     assert (find_template(reader, 2, half, SHAPE, kappa=0.05) != first).mean() > 0.5
+
+
+def test_steps_are_those_of_adam():
+    generator = torch.Generator().manual_seed(0)
+    start = torch.rand(SHAPE, generator=generator)
+    expected = start.clone()
+    adam, move = torch.optim.Adam([expected], lr=_STEP, maximize=True), _move_all(start)
+    for size in np.logspace(-8, 4, 30):
+        expected.grad = torch.randn(SHAPE, generator=generator) * size
+        found = move(expected.grad.clone())
+        adam.step()
+        torch.testing.assert_close(found, expected.clamp_(0, 1))
 
 
 def test_no_global_random_number_is_drawn():
