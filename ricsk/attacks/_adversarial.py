@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tqdm import trange
 
 from ricsk._threads import bounded_threads
+from ricsk.attacks._base import find_body_shape
 from ricsk.attacks._network import NetworkAttack
 from ricsk.base import BaseImageEncryptor
 from ricsk.nn import from_pixels, to_tensor
@@ -59,6 +60,7 @@ class AdversarialAttack(NetworkAttack):
        generator's loss that does not saturate.
     """
 
+    _reads_borders = False
     _rates: ClassVar[tuple[float, float]]
     """Learning rates of generator and discriminator."""
     _betas: ClassVar[tuple[float, float]]
@@ -118,7 +120,7 @@ class AdversarialAttack(NetworkAttack):
         self.loss_ = float(loss.detach())
 
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
-        if encryptor.ciphertext_shape_ != encryptor.image_shape_in_:
+        if find_body_shape(encryptor) != encryptor.image_shape_in_:
             return "its ciphertexts have another shape than its images."
         return None
 

@@ -16,10 +16,11 @@ from ricsk._estimator import Estimator
 from ricsk._secrets import show_object
 from ricsk._state import IMAGE_SHAPE
 from ricsk.base import BaseImageEncryptor, KeyedEncryptor, get_encryptor_tags
+from ricsk.encryptors.perceptual import PixelMapEncryptor
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.images import ImageForm, ImageShape, ImagesLike, ValueRange, check_images, describe
 
-__all__ = ["Adversary", "BaseAttack", "encrypt_levels"]
+__all__ = ["Adversary", "BaseAttack", "encrypt_levels", "find_body_shape"]
 
 _UNIT_RANGE = ValueRange(0.0, 1.0)
 
@@ -86,6 +87,9 @@ class BaseAttack(Estimator):
     where there are encryptors that it cannot be run against, `_why_not`. Whatever `fit` is passed,
     `_fit` is given no more than that adversary has: a caller may pass all it has to every attack.
 
+    An attack for which `_reads_borders` is false is given ciphertexts without the border that
+    carries the nonce of an image that has a key of its own: everybody can take it off.
+
     `_fit` is called with keyword arguments, images as uint8 arrays of shape ``(n_samples, height,
     width, channels)``: always `ciphertexts`; `plaintexts` with pairs; `public_images`; with labels
     `labels` and, with public images too, `public_labels`; `encrypt`, a function of images, with
@@ -98,6 +102,8 @@ class BaseAttack(Estimator):
         What the adversary knows and has.
     ciphertext_shape_, image_shape_ : tuple of int
         Height, width and channels of the ciphertexts, and of the images behind them.
+    body_shape_ : tuple of int
+        Of what the attack looks at: of ciphertexts, or of ciphertexts without their border.
     """
 
     # A property only so that an attack may have either: an attribute, or another one that depends
@@ -111,13 +117,16 @@ class BaseAttack(Estimator):
     _state_constraints: ClassVar[dict[str, list[Any]]] = {
         "ciphertext_shape_": [IMAGE_SHAPE],
         "image_shape_": [IMAGE_SHAPE],
+        "body_shape_": [IMAGE_SHAPE],
         "reads_labels_": ["boolean"],
     }
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Arguments of `_fit` that may be None although the adversary has them."""
+    _reads_borders: ClassVar[bool] = True
 
     ciphertext_shape_: ImageShape
     image_shape_: ImageShape
+    body_shape_: ImageShape
     reads_labels_: bool
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -220,6 +229,7 @@ class BaseAttack(Estimator):
         check_is_fitted(self)
         pixels = self._read(ciphertexts, "ciphertexts")
         _check_shape(pixels, self.ciphertext_shape_, "ciphertexts", "the ciphertexts of fit")
+        pixels = pixels[:, : self.body_shape_[0]]
         if not self.reads_labels_:
             return self._reconstruct(pixels)
         if labels is None:
@@ -263,6 +273,10 @@ class BaseAttack(Estimator):
     def _learn(self, used: dict[str, Any], encryptor: BaseImageEncryptor | None) -> None:
         self.reads_labels_ = self.adversary.labels  # which may depend on a parameter
         self._keep_shapes(used, encryptor)
+        self.body_shape_ = self.ciphertext_shape_
+        if encryptor is not None and not self._reads_borders:
+            self.body_shape_ = find_body_shape(encryptor)
+        used["ciphertexts"] = used["ciphertexts"][:, : self.body_shape_[0]]
         if encryptor is not None and self.adversary.oracle:
             used["encrypt"] = partial(encrypt_levels, encryptor)
         if isinstance(encryptor, KeyedEncryptor) and self.adversary.keys != "same":
@@ -316,6 +330,33 @@ class BaseAttack(Estimator):
                 hidden = "the images behind the ciphertexts"
                 _check_shape(public_images, self.image_shape_, "public_images", hidden)
             self.image_shape_ = public_images.shape[1:]
+
+
+def find_body_shape(encryptor: BaseImageEncryptor) -> ImageShape:
+    """Find the shape of a ciphertext without the border that carries its nonce.
+
+    Parameters
+    ----------
+    encryptor : fitted encryptor
+        Of any scheme; most have no border.
+
+    Returns
+    -------
+    tuple of int
+        Height, width and channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ricsk import PixelEncryptor, SecretKey
+    >>> images = np.zeros((1, 32, 32, 3), np.uint8)
+    >>> encryptor = PixelEncryptor(SecretKey.generate(), per_image_keys=True).fit(images)
+    >>> encryptor.ciphertext_shape_, find_body_shape(encryptor)
+    ((40, 32, 3), (32, 32, 3))
+    """
+    if isinstance(encryptor, PixelMapEncryptor):
+        return encryptor.scheme_.map_shape
+    return encryptor.ciphertext_shape_
 
 
 def encrypt_levels(encryptor: BaseImageEncryptor, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 
-from ricsk.attacks._base import Adversary, BaseAttack
+from ricsk.attacks._base import Adversary, BaseAttack, find_body_shape
 from ricsk.attacks._found_map import FoundMap
 from ricsk.base import BaseImageEncryptor
 from ricsk.encryptors.perceptual import PixelMapEncryptor
@@ -93,6 +93,8 @@ class FRAttack(BaseAttack):
         "variant": [StrOptions({"advanced", "basic", "chosen"})],
     }
 
+    _reads_borders = False
+
     variant_: Literal["advanced", "basic", "chosen"]
     found_map_: FoundMap
     n_queries_: int
@@ -127,16 +129,16 @@ class FRAttack(BaseAttack):
     def _why_not(self, encryptor: BaseImageEncryptor) -> str | None:
         if not isinstance(encryptor, PixelMapEncryptor) or encryptor.scheme_.splits_colours:
             return "it does more than permute and negate values."
-        if encryptor.scheme_.per_image_keys:
-            return "it treats each image in another way."
+        scheme = encryptor.scheme_
         if self.variant == "chosen":
-            return None
-        pixel_map, channels = encryptor.pixel_map_, encryptor.ciphertext_shape_[2]
+            return "it treats each image in another way." if scheme.per_image_keys else None
+        # With a key for each image it is a map of the same kind, for each image another.
+        pixel_map, channels = scheme.make_map(encryptor.key_), encryptor.ciphertext_shape_[2]
         pixels = np.arange(pixel_map.index.size) // channels
         if (
             pixel_map.nibbles
             or (pixel_map.index // channels != pixels).any()
-            or encryptor.ciphertext_shape_ != encryptor.image_shape_in_
+            or find_body_shape(encryptor) != encryptor.image_shape_in_
         ):
             return (
                 "it moves values to other pixels, and this variant undoes changes in their place "

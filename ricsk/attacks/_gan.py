@@ -98,10 +98,10 @@ class GANAttack(AdversarialAttack):
 
     def _build(self, width: int, generator: str = "block", block_size: int = 4) -> nn.Module:
         if generator == "unet":
-            return UNet(self.ciphertext_shape_, width=width)
+            return UNet(self.body_shape_, width=width)
         if generator == "pixel":
-            return OnUnitRange(PixelCNN(self.ciphertext_shape_[2]))
-        return OnUnitRange(BlockCNN(self.ciphertext_shape_, block_size))
+            return OnUnitRange(PixelCNN(self.body_shape_[2]))
+        return OnUnitRange(BlockCNN(self.body_shape_, block_size))
 
     def _fit(self, ciphertexts: NDArray[np.uint8], public_images: NDArray[np.uint8]) -> None:
         self._train_unpaired(ciphertexts, public_images)

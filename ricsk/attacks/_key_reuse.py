@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
-from ricsk.attacks._base import Adversary, BaseAttack
+from ricsk.attacks._base import Adversary, BaseAttack, find_body_shape
 
 __all__ = ["KeyReuseAttack"]
 
@@ -72,6 +72,7 @@ class KeyReuseAttack(BaseAttack):
     """
 
     adversary = Adversary(public_images=True, labels=True)
+    _reads_borders = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "alpha": [Interval(Real, 0, 1, closed="left"), None],
@@ -114,7 +115,7 @@ class KeyReuseAttack(BaseAttack):
         return np.rint(levels).clip(0, 255).astype(np.uint8)
 
     def _why_not(self, encryptor: Any) -> str | None:
-        if encryptor.ciphertext_shape_ != encryptor.image_shape_in_:
+        if find_body_shape(encryptor) != encryptor.image_shape_in_:
             return "its ciphertexts have another shape than its images, so none is a mixture."
         return None
 

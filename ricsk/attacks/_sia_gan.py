@@ -104,7 +104,7 @@ class SIAGANAttack(AdversarialAttack):
         return Adversary(public_images=True, labels=self.label_weight > 0)
 
     def _build(self, width: int, block_size: int = 4) -> nn.Module:
-        return OnUnitRange(PlacewiseCNN(self.ciphertext_shape_, block_size, width // 2))
+        return OnUnitRange(PlacewiseCNN(self.body_shape_, block_size, width // 2))
 
     def _fit(
         self,

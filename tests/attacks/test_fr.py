@@ -48,6 +48,21 @@ def test_advanced_finds_orders_of_channels_and_negations():
     assert (np.sort(np.minimum(found, 255 - found)) == np.sort(np.minimum(X, 255 - X))).all()
 
 
+@pytest.mark.parametrize("variant", ["basic", "advanced"])
+def test_a_key_for_each_image_does_not_help_against_those_that_look_at_one(variant):
+    each = PixelEncryptor(KEY, per_image_keys=True).fit(X)
+    C = each.transform(X[:100])
+    assert C.shape[1:] != X.shape[1:]
+    found = FRAttack(variant).fit(C, encryptor=each).reconstruct(C)
+    expected = np.minimum(X[:100], 255 - X[:100])
+    assert found.shape == expected.shape
+    assert (np.sort(np.minimum(found, 255 - found)) == np.sort(expected)).all()
+    with pytest.raises(AttackNotApplicableError, match="each image in another way"):
+        FRAttack("chosen").check(each)
+    with pytest.raises(AttackNotApplicableError, match="moves values to other pixels"):
+        FRAttack(variant).check(LearnableEncryptor(KEY, per_image_keys=True).fit(X))
+
+
 @pytest.mark.parametrize(
     "encryptor",
     [

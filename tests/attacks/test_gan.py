@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from ricsk import EtCEncryptor, SecretKey
-from ricsk.attacks import GANAttack, LabelOnlyBaseline
+from ricsk import EtCEncryptor, PixelEncryptor, SecretKey
+from ricsk.attacks import GANAttack, LabelOnlyBaseline, SIAGANAttack
 from ricsk.datasets import load_digits
 from ricsk.exceptions import AttackNotApplicableError
 from ricsk.metrics import ssim
@@ -44,6 +44,18 @@ def test_what_is_done_to_all_blocks_alike_is_undone_without_pairs(in_blocks):
 def test_moved_blocks_are_out_of_its_reach():
     moved = EtCEncryptor(KEY, block_size=4).fit(X)
     assert likeness(moved, budget=30) < 0.2
+
+
+@pytest.mark.parametrize(
+    "attack", [GANAttack("pixel", budget=1), SIAGANAttack(1, budget=1)], ids=str
+)
+def test_a_border_is_taken_off(attack):
+    each = PixelEncryptor(KEY, per_image_keys=True).fit(X)
+    C = each.transform(TRUE[:40])
+    attack.fit(C, public_images=PUBLIC, encryptor=each)
+    assert attack.ciphertext_shape_ == C.shape[1:]
+    assert attack.body_shape_ == attack.image_shape_ == (12, 12, 1)
+    assert attack.reconstruct(C).shape == (40, 12, 12, 1)
 
 
 @pytest.mark.parametrize("generator", ["block", "pixel", "unet"])

@@ -116,6 +116,7 @@ class JigsawAttack(BaseAttack):
         "shuffle_channels": ["boolean"],
     }
     _optional = frozenset({"public_images"})
+    _reads_borders = False
 
     block_size_: int
     blocks_: NDArray[np.intp]
@@ -135,7 +136,7 @@ class JigsawAttack(BaseAttack):
         self.shuffle_channels = shuffle_channels
 
     def _fit(self, ciphertexts: NDArray[np.uint8], public_images: NDArray[np.uint8] | None) -> None:
-        height, width = self._body_height, self.ciphertext_shape_[1]
+        height, width, _ = self.body_shape_
         side = self.block_size_
         if height % side or width % side:
             raise ValueError(
@@ -146,16 +147,14 @@ class JigsawAttack(BaseAttack):
         if public_images is not None:
             self._likely = LedoitWolf().fit(_shrink(public_images))
         if not self._differ:
-            sample = ciphertexts[:_MAX_IMAGES, : self._body_height]
-            self.blocks_, self.states_ = self._solve(sample)
+            self.blocks_, self.states_ = self._solve(ciphertexts[:_MAX_IMAGES])
 
     def _reconstruct(self, ciphertexts: NDArray[np.uint8], *_: Any) -> NDArray[np.uint8]:
-        bodies = ciphertexts[:, : self._body_height]
         if self._differ:
-            alone = bodies[:, np.newaxis]
+            alone = ciphertexts[:, np.newaxis]
             found = np.concatenate([self._rebuild(body, self._solve(body)) for body in alone])
         else:
-            found = self._rebuild(bodies, Arrangement(self.blocks_, self.states_))
+            found = self._rebuild(ciphertexts, Arrangement(self.blocks_, self.states_))
         height, width = self.image_shape_[:2]
         return found[:, :height, :width]
 
@@ -187,10 +186,10 @@ class JigsawAttack(BaseAttack):
         super()._keep_shapes(used, encryptor)
         self.block_size_ = self.block_size or 16
         self._steps = self.rotate, self.negate, self.shuffle_channels
-        self._body_height, self._differ = self.ciphertext_shape_[0], False
+        self._differ = False
         if isinstance(encryptor, EtCEncryptor):
             scheme = encryptor.scheme_
-            self._body_height, self._differ = scheme.map_shape[0], scheme.per_image_keys
+            self._differ = scheme.per_image_keys
             self.block_size_ = self.block_size or scheme.sub_block_size
             self._steps = (
                 self.rotate and scheme.rotate,
