@@ -40,6 +40,12 @@ SCHEMES: dict[str, Callable[[FrozenEstimator], BaseImageEncryptor]] = {
     "EtC 4": lambda _: ricsk.EtCEncryptor(KEY, block_size=4),
     "EtC 4 shared": lambda _: ricsk.EtCEncryptor(KEY, block_size=4, per_block_keys=False),
     "EtC 16": lambda _: ricsk.EtCEncryptor(KEY, block_size=16),
+    "LE each": lambda _: ricsk.LearnableEncryptor(KEY, per_image_keys=True),
+    "ELE each": lambda _: ricsk.LearnableEncryptor(
+        KEY, per_block_keys=True, scramble_blocks=True, per_image_keys=True
+    ),
+    "PE each": lambda _: ricsk.PixelEncryptor(KEY, per_image_keys=True),
+    "EtC 4 each": lambda _: ricsk.EtCEncryptor(KEY, block_size=4, per_image_keys=True),
     "RIC as published": lambda cnn: ricsk.RICEncryptor.as_published(KEY, cnn).set_params(epochs=5),
     "RIC": lambda cnn: ricsk.RICEncryptor(KEY, cnn),
     "sealed": lambda cnn: ricsk.SealedEncryptor(KEY, cnn),

@@ -1,5 +1,6 @@
 """Tables of the guide say what the files of results say."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -99,3 +100,32 @@ def test_what_keys_of_their_own_cost_is_what_was_measured():
         for scheme in schemes:
             for accuracy in found[found["scheme"] == scheme]["accuracy"]:
                 assert abs(float(cells.pop(0)) - accuracy) < 0.051
+
+
+def show_finding(row):
+    """Say what an attack got, as the guide to security does."""
+    if row.attack == "DistinguishingGame":
+        figures = f"{row.advantage:.2f}"
+    elif row.attack == "IdentificationAttack":
+        figures = f"{100 * row.named:.0f} %"
+    else:
+        figures = f"{row.ssim:.2f}, {100 * row.reidentified:.0f} %"
+    mark = {"broken": "**", "leaks": "*"}.get(row.finding, "")
+    return f"{mark}{figures}{mark}"
+
+
+def test_what_attacks_get_with_a_key_for_each_image_is_what_was_measured():
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "security.csv")
+    table = table[table["finding"] != "not run"]
+    lines = (ROOT / "docs" / "guide" / "security.rst").read_text("utf8").splitlines()
+    start = lines.index('   :header: "attack", "the adversary has", "PE", "LE", "ELE", "EtC 4"') + 2
+    rows = list(csv.reader(map(str.strip, lines[start:]), skipinitialspace=True))
+    for attack, _, *cells in rows[: rows.index([])]:
+        name = attack.strip("`").replace("('basic')", "(variant='basic')")
+        for scheme, cell in zip(("PE", "LE", "ELE", "EtC 4"), cells, strict=True):
+            found = table[table["scheme"] == f"{scheme} each"]
+            kind = found["attack"].str.replace(r"\((budget|block_size).*", "", regex=True)
+            assert [*map(show_finding, found[kind == name].itertuples())] == [cell] * (
+                cell != "n/a"
+            )
+    assert len(rows[: rows.index([])]) == 13
