@@ -57,7 +57,8 @@ per_image_keys : bool, default=False
     Whether each image is encrypted under a key of its own, which follows from `key` and a nonce of
     64 bits. The nonce follows from `key` and the image; black and white squares carry it, which add
     rows at the bottom of the ciphertext. An adversary with pairs, or with many ciphertexts, then
-    has one image at a time. But a classifier finds little that ciphertexts share, and is far less
+    has one image at a time. What one ciphertext gives away, it gives away as before: see
+    :ref:`guide-threats`. And a classifier finds little that ciphertexts share, and is far less
     accurate, see :ref:`guide-per-image-keys`.
 """
 VALUE_RANGE = f"""
