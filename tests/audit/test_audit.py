@@ -284,6 +284,13 @@ def test_what_hides_content_loses_nothing(seed):
     assert (chance < high).all()
 
 
+def test_a_border_hides_no_attack():
+    """With a key for each image a ciphertext has one, and PE is read all the same."""
+    each = PixelEncryptor(KEY, per_image_keys=True)
+    found = findings(audit(each, X, Y, [FRAttack()], random_state=0))
+    assert found["FRAttack"] == "broken"
+
+
 def test_sealed_images_are_not_told_apart():
     X, Y = make_street_numbers(200, size=32, random_state=0)
     flat = X.reshape(200, -1) / 255
