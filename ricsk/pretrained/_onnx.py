@@ -99,7 +99,7 @@ class OnnxModule(BlackBox):
         Raises
         ------
         ValueError
-            If onnxruntime cannot run the network on such images.
+            If onnxruntime cannot run the network on such images, or it returns no numbers.
         """
         n, shape, given = len(x), self.input_shape, self.session.get_inputs()[0]
         array = (x.permute(0, 2, 3, 1) if _is_channels_last(shape) else x).detach().cpu().numpy()
@@ -110,6 +110,8 @@ class OnnxModule(BlackBox):
         parts = np.split(array, len(array) // fixed)
         # Names of classes and tables of them are outputs of some files, too.
         names = [output.name for output in self.session.get_outputs() if _is_numeric(output.type)]
+        if not names:
+            raise ValueError("the ONNX file returns no numbers; expected a score for each class.")
         try:
             found = [self.session.run(names, {given.name: part}) for part in parts]
         except Exception as error:  # of classes of its own

@@ -191,6 +191,17 @@ def test_names_of_classes_among_the_outputs_are_left_out(path):
     np.testing.assert_allclose(found, EXPECTED.decision_function(X), atol=1e-4)
 
 
+def test_a_file_that_returns_names_alone_is_refused(path):
+    model = onnx.load(write_onnx(path))
+    labels = onnx.helper.make_tensor("labels", onnx.TensorProto.STRING, [2], [b"cat", b"dog"])
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["label"], value=labels))
+    info = onnx.helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [2])
+    model.graph.output[0].CopyFrom(info)
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="returns no numbers"):
+        PretrainedClassifier.from_onnx(path, gradients=False).predict(X)
+
+
 def test_grey_images_are_given_to_a_file_for_colour(path):
     classifier = PretrainedClassifier.from_onnx(write_onnx(path), gradients=False)
     grey = X[..., :1]
