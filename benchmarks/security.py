@@ -178,7 +178,9 @@ def main() -> None:
         )
         for name in args.schemes
     ]
-    tables = []
+    # What was measured of other schemes stays in the file.
+    tables = [pd.read_csv(args.output)] if args.output.exists() else []
+    tables = [table[~table["scheme"].isin(args.schemes)] for table in tables]
     run = joblib.Parallel(n_jobs=args.jobs, return_as="generator")
     for table in run(joblib.delayed(attacked)(job, cnn, args) for job in jobs):
         tables.append(table)

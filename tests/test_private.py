@@ -264,10 +264,11 @@ def test_another_key_reads_nothing(fitted):
     assert np.mean(fitted.predict_encrypted(other.transform(X / 255)) == Y) < 0.5
 
 
+@pytest.mark.usefixtures("workers_end")
 def test_in_searches_and_cross_validation():
     private = PrivateClassifier(EtCEncryptor(KEY, block_size=2), LogisticRegression(max_iter=2000))
     grid = {"encryptor__block_size": [1, 4], "classifier__C": [0.1]}
-    search = GridSearchCV(private, grid, cv=2).fit(X / 255, Y)
+    search = GridSearchCV(private, grid, cv=2, n_jobs=2).fit(X / 255, Y)
     assert search.best_score_ > 0.7
     assert search.best_estimator_.encryptor_.block_size in (1, 4)
     assert cross_val_score(private, X / 255, Y, cv=2).min() > 0.7

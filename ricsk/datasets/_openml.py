@@ -52,6 +52,8 @@ def fetch_cifar10(
 
     Examples
     --------
+    It downloads, so no test runs it:
+
     >>> X, y = fetch_cifar10(subset="test")  # doctest: +SKIP
     >>> X.shape  # doctest: +SKIP
     (10000, 32, 32, 3)
@@ -109,6 +111,8 @@ def fetch_svhn(
 
     Examples
     --------
+    It downloads, so no test runs it:
+
     >>> X, y = fetch_svhn(subset="test")  # doctest: +SKIP
     >>> X.shape  # doctest: +SKIP
     (26032, 32, 32, 3)

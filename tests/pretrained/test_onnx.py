@@ -179,12 +179,17 @@ def test_images_of_another_size_are_refused_with_a_hint(path):
     assert "say so by size=(height, width)" in raised.value.__notes__[0]
 
 
-def test_names_of_classes_among_the_outputs_are_left_out(path):
-    """Exporters of whole pipelines answer with labels first, which may be texts."""
+def add_labels(path):
+    """Add an operator that returns texts; gives the file's model and what the output is."""
     model = onnx.load(write_onnx(path))
     labels = onnx.helper.make_tensor("labels", onnx.TensorProto.STRING, [2], [b"cat", b"dog"])
     model.graph.node.append(onnx.helper.make_node("Constant", [], ["label"], value=labels))
-    info = onnx.helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [2])
+    return model, onnx.helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [2])
+
+
+def test_names_of_classes_among_the_outputs_are_left_out(path):
+    """Exporters of whole pipelines answer with labels first, which may be texts."""
+    model, info = add_labels(path)
     model.graph.output.insert(0, info)
     onnx.save(model, path)
     found = PretrainedClassifier.from_onnx(path, gradients=False).decision_function(X)
@@ -192,10 +197,7 @@ def test_names_of_classes_among_the_outputs_are_left_out(path):
 
 
 def test_a_file_that_returns_names_alone_is_refused(path):
-    model = onnx.load(write_onnx(path))
-    labels = onnx.helper.make_tensor("labels", onnx.TensorProto.STRING, [2], [b"cat", b"dog"])
-    model.graph.node.append(onnx.helper.make_node("Constant", [], ["label"], value=labels))
-    info = onnx.helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [2])
+    model, info = add_labels(path)
     model.graph.output[0].CopyFrom(info)
     onnx.save(model, path)
     with pytest.raises(ValueError, match="returns no numbers"):
